@@ -1,0 +1,57 @@
+"""Lint the contract, and refuse changes that break its callers: `python proto/check.py [BASE]`.
+
+BASE is a git revision. buf is handed descriptor sets that protoc built, because it would fetch `google/rpc` from its
+registry, and this has to work offline.
+"""
+
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from generate import ROOT, TOOLS, tool_python
+
+BUF = Path(sys.executable).parent / "buf"
+
+
+def describe(folder: Path, output: Path) -> Path:
+    """Return a file with the descriptors of every `.proto` in a folder, comments included."""
+    include = next(TOOLS.glob("lib/python*/site-packages"))
+    sources = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
+    flags = ["--include_source_info", "--include_imports", f"--descriptor_set_out={output}"]
+    subprocess.run(
+        [tool_python(), "-m", "grpc_tools.protoc", f"-I{folder}", f"-I{include}", *flags, *sources], check=True
+    )
+    return output
+
+
+def base_contract(revision: str, folder: Path) -> Path | None:
+    """Return the contract as it was in a revision; None when there was none."""
+    archive = subprocess.run(["git", "archive", revision, "proto"], cwd=ROOT.parent, capture_output=True, check=False)
+    if archive.returncode != 0:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "proto"
+
+
+def main() -> int:
+    """Return 0 when the contract is clean and breaks nobody."""
+    revision = sys.argv[1] if len(sys.argv) > 1 else "HEAD~1"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        now = describe(ROOT, folder / "now.binpb")
+        code = subprocess.run([BUF, "lint", now, "--config", ROOT / "buf.yaml"], check=False).returncode
+        before = base_contract(revision, folder / "before")
+        if before is None:
+            print(f"no contract in {revision}: nothing can break")
+            return code
+        against = describe(before, folder / "before.binpb")
+        command = [BUF, "breaking", now, "--against", against, "--config", ROOT / "buf.yaml"]
+        return code or subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""What is remembered of a lead: profile, consent, contact history, stage.
+
+These are values: a decision returns the next state and changes none. Instants are integer milliseconds since the epoch, UTC.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+from zlib import crc32
+
+from rules.vocabulary import ConsentState, Stage
+
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+
+
+class LeadProfile(NamedTuple):
+    """Who the lead is; an empty string or None means unknown."""
+
+    time_zone: str = ""
+    country: str = ""
+    region: str = ""
+    value: float | None = None
+    currency: str = ""
+    owner: str = ""
+    manager: str = ""
+    segment: str = ""
+    attributes: Mapping[str, str] = NO_ATTRIBUTES
+    contacts: Mapping[str, str] = NO_ATTRIBUTES
+
+
+class Contact(NamedTuple):
+    """One granted intervention; `playbook` is `playbook_code` of its name."""
+
+    at: int
+    channel: int
+    playbook: int
+    contact_id: int
+
+
+class Consent(NamedTuple):
+    """The latest word on one channel, by the time at which it was given."""
+
+    state: ConsentState
+    source: str
+    occurred_at: int
+
+
+class OpenEscalation(NamedTuple):
+    """An escalation that nobody has resolved yet."""
+
+    escalation_id: str
+    level: int
+    target: str
+    raised_at: int
+    due_at: int
+
+
+class LeadState(NamedTuple):
+    """What decisions so far have left behind."""
+
+    stage: Stage = Stage.NONE
+    stage_since: int = 0
+    below_stage_since: int | None = None  # since when the risk has been under `stage`'s band; None: it is in it
+    contacts: tuple[Contact, ...] = ()  # oldest first
+    consent: Mapping[int, Consent] = MappingProxyType({})  # by channel number
+    last_decided_at: int = 0
+    last_escalated_at: int | None = None
+    escalation: OpenEscalation | None = None
+    next_review_at: int | None = None
+
+
+def playbook_code(playbook: str) -> int:
+    """Return the 32-bit code under which a playbook's contacts are remembered.
+
+    Two playbooks that share a code (1 in 4 billion) count as one, which can only contact less.
+    """
+    return crc32(playbook.encode())

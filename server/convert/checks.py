@@ -1,0 +1,77 @@
+"""What a field of a request has to look like. Each check notes what is wrong, by the field's path, and what is allowed."""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from rules.zones import zone_names
+from server.errors import FieldViolation, InvalidFieldsError
+
+ID_BYTES = 128
+ID = re.compile(r"[!-~]{1,128}")
+COUNTRY = re.compile(r"[A-Z]{2}")
+CURRENCY = re.compile(r"[A-Z]{3}")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Checker:
+    """Collects what is wrong with a request; `raise_if_any` ends the call."""
+
+    def __init__(self) -> None:
+        self.violations: list[FieldViolation] = []
+
+    def note(self, path: str, description: str) -> None:
+        """Note one bad field."""
+        self.violations.append(FieldViolation(path, description))
+
+    def raise_if_any(self) -> None:
+        """Raise InvalidFieldsError when something was noted."""
+        if self.violations:
+            raise InvalidFieldsError(*self.violations)
+
+    def identifier(self, path: str, text: str) -> None:
+        """Check an id."""
+        if not ID.fullmatch(text):
+            self.note(path, f"must be 1 to {ID_BYTES} bytes of printable ASCII without spaces")
+
+    def text(self, path: str, text: str, longest: int) -> None:
+        """Check a free text."""
+        if len(text) > longest or not text.isprintable():
+            self.note(path, f"must be at most {longest} printable characters")
+
+    def matches(self, path: str, text: str, pattern: re.Pattern[str], meaning: str) -> None:
+        """Check a text that may be empty, but not malformed."""
+        if text and not pattern.fullmatch(text):
+            self.note(path, f"must be {meaning}")
+
+    def zone(self, path: str, name: str) -> None:
+        """Check an IANA zone that may be empty."""
+        if name and name not in zone_names():
+            self.note(path, "must be an IANA time zone, such as America/New_York")
+
+    def probability(self, path: str, value: float) -> None:
+        """Check a probability."""
+        if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+            self.note(path, "must be a finite number in [0, 1]")
+
+    def amount(self, path: str, value: float) -> None:
+        """Check an amount of money."""
+        if not math.isfinite(value) or value < 0:
+            self.note(path, "must be finite and not negative")
+
+
+def instant_of(time: Timestamp) -> int:
+    """Return a timestamp in milliseconds since the epoch."""
+    return time.seconds * 1_000 + time.nanos // 1_000_000
+
+
+def timestamp_of(instant: int) -> Timestamp:
+    """Return an instant as a timestamp."""
+    return Timestamp(seconds=instant // 1_000, nanos=instant % 1_000 * 1_000_000)
+
+
+def rfc3339(instant: int) -> str:
+    """Return an instant as RFC 3339 text, to the millisecond."""
+    return (EPOCH + timedelta(milliseconds=instant)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

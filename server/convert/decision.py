@@ -1,0 +1,162 @@
+"""A decision as the contract says it, and as bytes.
+
+A decision is serialised once, without its trace. The trace depends on the policy version and on which rules hit alone, so its
+bytes are made once for each such pair and laid behind: protobuf reads two halves of a message as one.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from keepwell.v1 import decision_pb2, decision_service_pb2
+from rules.compiled import TraceRule
+from rules.decision import Decision, Escalation, InterventionAction, Suppression
+from server.convert.checks import timestamp_of
+from server.road.assess import Assessed
+
+HIT = decision_pb2.RULE_OUTCOME_HIT
+NO_HIT = decision_pb2.RULE_OUTCOME_NO_HIT
+
+
+def _intervention(action: InterventionAction) -> decision_pb2.InterventionAction:
+    return decision_pb2.InterventionAction(
+        intervention_id=action.intervention_id,
+        channel=int(action.channel),
+        playbook=action.playbook,
+        priority=action.priority,
+        not_before=timestamp_of(action.not_before),
+        expire_time=timestamp_of(action.expires_at),
+        cost=action.cost,
+        expected_value=action.expected_value,
+        currency=action.currency,
+        rule=action.rule,
+    )
+
+
+def _suppression(suppression: Suppression) -> decision_pb2.Suppression:
+    eligible_at = suppression.next_eligible_at
+    return decision_pb2.Suppression(
+        channel=int(suppression.channel or 0),
+        playbook=suppression.playbook,
+        reason=int(suppression.reason),
+        rule=suppression.rule,
+        limit_name=suppression.limit_name,
+        observed=suppression.observed,
+        limit=suppression.limit,
+        next_eligible_time=None if eligible_at is None else timestamp_of(eligible_at),
+    )
+
+
+def escalation_message(escalation: Escalation) -> decision_pb2.Escalation:
+    """Return an escalation that was just raised."""
+    return decision_pb2.Escalation(
+        escalation_id=escalation.escalation_id,
+        level=escalation.level,
+        target=escalation.target,
+        reason=escalation.reason,
+        recommendations=escalation.recommendations,
+        state=decision_pb2.ESCALATION_STATE_OPEN,
+        due_time=timestamp_of(escalation.due_at),
+    )
+
+
+def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
+    """Return a decision's bytes without its trace; the same decision gives the same bytes."""
+    assessment = assessed.assessment
+    message = decision_pb2.Decision(
+        decision_id=decision.decision_id,
+        lead_id=decision.lead_id,
+        verdict=int(decision.verdict),
+        assessment=decision_pb2.ChurnRiskAssessment(
+            churn_probability=assessment.churn_probability,
+            stage=int(decision.stage),
+            factors=[decision_pb2.Factor(feature=f, value=v, contribution=c) for f, v, c in assessed.factors],
+            model_version=assessment.model_version,
+            source=int(assessment.source),
+            degraded_reason=assessment.degraded_reason,
+            assessed_at=timestamp_of(assessment.assessed_at),
+        ),
+        interventions=[_intervention(action) for action in decision.interventions],
+        suppressions=[_suppression(suppression) for suppression in decision.suppressions],
+        escalation=None if decision.escalation is None else escalation_message(decision.escalation),
+        cause=int(decision.cause),
+        holdout_arm=decision.holdout_arm,
+        policy_name=decision.policy_name,
+        policy_version=decision.policy_version,
+        model_version=assessment.model_version,
+        decided_at=timestamp_of(decision.decided_at),
+        next_review_time=None if decision.next_review_at is None else timestamp_of(decision.next_review_at),
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+@lru_cache(maxsize=8_192)
+def trace_bytes(rules: Sequence[TraceRule], fired: bytes) -> bytes:
+    """Return the trace of a decision: every rule of the policy and whether it hit, as the bytes of `Decision.rule_trace`."""
+    hits = frozenset(fired)
+    message = decision_pb2.Decision(
+        rule_trace=[
+            decision_pb2.RuleTraceEntry(rule=rule.name, outcome=HIT if place in hits else NO_HIT, detail=rule.condition)
+            for place, rule in enumerate(rules)
+        ]
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:  # noqa: PLR2004 (seven bits a byte)
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def embedded(field: int, message: bytes) -> bytes:
+    """Return a message's bytes as a field of another message."""
+    return _varint(field << 3 | 2) + _varint(len(message)) + message
+
+
+def decide_response(decision: bytes, *, replayed: bool) -> bytes:
+    """Return the bytes of a DecideResponse."""
+    return embedded(1, decision) + (b"\x10\x01" if replayed else b"")
+
+
+def stream_result(request_id: str, decision: bytes, *, replayed: bool) -> bytes:
+    """Return the bytes of one result inside a DecideStreamResponse."""
+    head = embedded(1, request_id.encode())
+    return embedded(1, head + embedded(2, decision) + (b"\x20\x01" if replayed else b""))
+
+
+def stream_error(result: decision_service_pb2.DecideStreamResult) -> bytes:
+    """Return the bytes of one refused result inside a DecideStreamResponse."""
+    return embedded(1, result.SerializeToString())
+
+
+def mismatches(stored: bytes, recomputed: bytes) -> list[decision_service_pb2.FieldMismatch]:
+    """Return the fields in which two decisions differ, by path; bytes that no field explains are named `bytes`."""
+    if stored == recomputed:
+        return []
+    try:
+        old = decision_pb2.Decision.FromString(stored)
+    except Exception as error:  # noqa: BLE001 (damaged bytes raise DecodeError in one runtime and others in another)
+        return [decision_service_pb2.FieldMismatch(field_path="decision", stored=f"unreadable: {error}")]
+    found: list[decision_service_pb2.FieldMismatch] = []
+    _compare(old, decision_pb2.Decision.FromString(recomputed), "", found)
+    return found or [decision_service_pb2.FieldMismatch(field_path="bytes", stored=stored.hex(), recomputed=recomputed.hex())]
+
+
+def _compare(old: object, new: object, path: str, found: list[decision_service_pb2.FieldMismatch]) -> None:
+    """Walk two values of the same kind."""
+    if old == new:
+        return
+    if hasattr(old, "DESCRIPTOR") and hasattr(new, "DESCRIPTOR"):
+        for field in old.DESCRIPTOR.fields:
+            name = f"{path}.{field.name}" if path else field.name
+            _compare(getattr(old, field.name), getattr(new, field.name), name, found)
+    elif isinstance(old, Sequence) and isinstance(new, Sequence) and not isinstance(old, str | bytes):
+        for place in range(max(len(old), len(new))):
+            before = old[place] if place < len(old) else "absent"
+            after = new[place] if place < len(new) else "absent"
+            _compare(before, after, f"{path}[{place}]", found)
+    else:
+        found.append(decision_service_pb2.FieldMismatch(field_path=path, stored=str(old), recomputed=str(new)))

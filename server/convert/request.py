@@ -1,0 +1,125 @@
+"""A request for a decision, checked, as the road takes it."""
+
+import uuid
+from base64 import b32encode
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
+from model.features import FeatureError, category_place, check_category, check_number, number_place
+from server.convert.checks import COUNTRY, CURRENCY, Checker, instant_of
+from server.road.compute import FINGERPRINT_BYTES
+from server.road.job import DecideInput
+
+CHANNEL_NAMES = ("email", "sms", "phone", "push", "in_app", "crm_workflow", "agent_assignment")
+MAX_ATTRIBUTES = 32
+TEXT_FIELDS = {"region": 64, "owner": 128, "manager": 128, "segment": 64}
+
+
+def decision_id_of(tenant: str, request_id: str) -> str:
+    """Return the id of the decision that a request leads to: the same for every retry."""
+    digest = blake2b(f"{tenant}/{request_id}".encode(), digest_size=15, person=b"decision").digest()
+    return b32encode(digest).decode().lower()
+
+
+def fingerprint_of(message: decision_service_pb2.DecideRequest | lead_pb2.LeadProfile | Any) -> bytes:
+    """Return a digest of a request's body, by which another body under the same id is noticed."""
+    return blake2b(message.SerializeToString(deterministic=True), digest_size=FINGERPRINT_BYTES).digest()
+
+
+def input_of(
+    tenant: str, request: decision_service_pb2.DecideRequest, *, request_id_required: bool = False
+) -> DecideInput:
+    """Return what the road takes.
+
+    Raises:
+        InvalidFieldsError: Every bad field, with what is allowed.
+    """
+    check = Checker()
+    check.identifier("lead_id", request.lead_id)
+    if request.request_id or request_id_required:
+        check.identifier("request_id", request.request_id)
+    probability = None
+    if request.HasField("churn_probability"):
+        probability = request.churn_probability
+        check.probability("churn_probability", probability)
+    numbers, categories, as_of = _features(check, request.features)
+    profile: dict[str, Any] = {}
+    if request.HasField("profile"):
+        profile = given_profile(check, "profile", request.profile)
+        if request.profile.lead_id not in ("", request.lead_id):
+            check.note("profile.lead_id", "must be empty or the request's own lead_id")
+    check.raise_if_any()
+    return DecideInput(
+        request.lead_id,
+        decision_id_of(tenant, request.request_id or uuid.uuid4().hex),
+        fingerprint_of(request),
+        numbers,
+        categories,
+        as_of,
+        probability,
+        profile,
+        request.explain,
+    )
+
+
+def _features(
+    check: Checker, features: decision_pb2.Features
+) -> tuple[tuple[tuple[int, float], ...], tuple[tuple[int, str], ...], int | None]:
+    numbers, categories = [], []
+    for name, number in sorted(features.numbers.items()):
+        try:
+            check_number(name, number)
+            numbers.append((number_place(name), number))
+        except FeatureError as error:
+            check.note(f'features.numbers["{name}"]', str(error))
+    for name, category in sorted(features.categories.items()):
+        try:
+            check_category(name, category)
+            categories.append((category_place(name), category))
+        except FeatureError as error:
+            check.note(f'features.categories["{name}"]', str(error))
+    as_of = instant_of(features.as_of) if features.HasField("as_of") else None
+    return tuple(numbers), tuple(categories), as_of
+
+
+def given_profile(check: Checker, path: str, profile: lead_pb2.LeadProfile) -> dict[str, Any]:
+    """Return the fields of a profile that were given, by their names in `LeadProfile` of the core."""
+    check.zone(f"{path}.time_zone", profile.time_zone)
+    check.matches(f"{path}.country", profile.country, COUNTRY, "an ISO 3166-1 alpha-2 country, such as US")
+    check.matches(f"{path}.currency", profile.currency, CURRENCY, "an ISO 4217 currency, such as USD")
+    for name, longest in TEXT_FIELDS.items():
+        check.text(f"{path}.{name}", getattr(profile, name), longest)
+    given: dict[str, Any] = {
+        name: getattr(profile, name)
+        for name in ("time_zone", "country", "currency", *TEXT_FIELDS)
+        if getattr(profile, name)
+    }
+    if profile.HasField("value"):
+        check.amount(f"{path}.value", profile.value)
+        given["value"] = profile.value
+    if profile.attributes:
+        given["attributes"] = _attributes(check, path, profile.attributes)
+    if profile.contacts:
+        given["contacts"] = _contacts(check, path, profile.contacts)
+    return given
+
+
+def _attributes(check: Checker, path: str, attributes: Mapping[str, str]) -> dict[str, str]:
+    if len(attributes) > MAX_ATTRIBUTES:
+        check.note(f"{path}.attributes", f"must be at most {MAX_ATTRIBUTES}")
+    for name, value in attributes.items():
+        check.text(f'{path}.attributes["{name}"]', value, 256)
+        if not name or len(name) > 40 or not name.isidentifier():  # noqa: PLR2004 (the contract's bound)
+            check.note(f'{path}.attributes["{name}"]', "must be named by 1 to 40 letters, digits and underscores")
+    return dict(sorted(attributes.items()))
+
+
+def _contacts(check: Checker, path: str, contacts: Mapping[str, str]) -> dict[str, str]:
+    for name, address in contacts.items():
+        if name not in CHANNEL_NAMES:
+            check.note(f'{path}.contacts["{name}"]', f"must be one of {', '.join(CHANNEL_NAMES)}")
+        check.text(f'{path}.contacts["{name}"]', address, 256)
+    return dict(sorted(contacts.items()))
+

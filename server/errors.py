@@ -1,0 +1,98 @@
+"""What can go wrong for a caller, as plain exceptions with data; `status.py` says what each looks like on the wire."""
+
+from typing import NamedTuple
+
+
+class FieldViolation(NamedTuple):
+    """One bad field: its path in the request, and what is allowed there."""
+
+    field: str
+    description: str
+
+
+class InvalidFieldsError(Exception):
+    """The request has bad fields; nothing of it was done."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__("; ".join(f"{field}: {description}" for field, description in violations))
+        self.violations = violations
+
+
+class MalformedRequestError(Exception):
+    """The bytes are not the message that the method takes."""
+
+
+class IdempotencyMismatchError(Exception):
+    """The request id was used before, for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this request_id was used before with another body; use a new one for a new request")
+
+
+class StateUnavailableError(Exception):
+    """The store cannot be reached or refuses; nothing was decided."""
+
+
+class CommitUnknownError(Exception):
+    """The store did not answer a commit in time: it may have happened. The same request id tells."""
+
+
+class ClockSkewError(Exception):
+    """The store's clock jumped; no limit can be trusted until an operator has looked."""
+
+
+class OverloadedError(Exception):
+    """More work is waiting than will be done in time."""
+
+
+class DecisionNotFoundError(Exception):
+    """There is no such decision of this tenant in the log."""
+
+
+class LeadNotFoundError(Exception):
+    """There is no such lead of this tenant."""
+
+
+class ReplayUnavailableError(Exception):
+    """The policy or the model that a decision was made with is not at hand."""
+
+
+class PageTokenInvalidError(Exception):
+    """The page token was not issued by this call."""
+
+
+class ResumeTokenInvalidError(Exception):
+    """The token is damaged, or of another tenant or filter."""
+
+
+class ResumeTokenExpiredError(Exception):
+    """The log no longer holds what follows the token."""
+
+    def __init__(self, earliest_token: str, earliest_at: str) -> None:
+        super().__init__("decisions after this token were removed by retention; start at `earliest_token`")
+        self.earliest_token = earliest_token
+        self.earliest_at = earliest_at
+
+
+class SlowReaderError(Exception):
+    """The caller stopped reading its stream."""
+
+    def __init__(self, last_token: str) -> None:
+        super().__init__("the stream was not read for too long; resume with `last_token`")
+        self.last_token = last_token
+
+
+class NotServedError(Exception):
+    """The method belongs to the contract but is not served yet."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"{method} is part of the contract and is not served by this version")
+        self.method = method
+
+
+class ManualClockOffError(Exception):
+    """A call tried to set the time on a server that keeps the store's."""
+
+
+class TenantInvalidError(Exception):
+    """The tenant's name is not one."""

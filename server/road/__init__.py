@@ -1,0 +1,1 @@
+"""The road: trigger, gather, score, decide, commit, in batches. It knows no gRPC and no message of the contract."""

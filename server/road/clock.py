@@ -1,0 +1,44 @@
+"""Which clock a call is decided by, and whether the store's can be trusted."""
+
+import time
+
+from server.errors import ClockSkewError
+
+
+class ClockGuard:
+    """Compares the store's clock with the time that has passed here.
+
+    Both are read at every gather. A step of the store's clock, forward or back, would move every window that limits count in, so
+    beyond the bound nothing is decided until an operator restarts the service. A manual clock is the operator's own business.
+    """
+
+    def __init__(self, bound_seconds: float) -> None:
+        self._bound_ms = bound_seconds * 1_000
+        self._seen: tuple[int, float] | None = None
+        self._manual_now = 0
+
+    @staticmethod
+    def _passed_ms() -> float:
+        # Unlike the monotonic clock this one runs on while a machine sleeps, as the store's does.
+        clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        return time.clock_gettime(clock) * 1_000
+
+    def check(self, clock: str, now: int) -> None:
+        """Raise ClockSkewError when the store's clock and the time that has passed here have parted."""
+        if clock != "store":
+            self._manual_now = max(self._manual_now, now)
+            return
+        passed = self._passed_ms()
+        if self._seen is not None:
+            expected = self._seen[0] + passed - self._seen[1]
+            if abs(now - expected) > self._bound_ms:
+                raise ClockSkewError(f"the store's clock is {now - expected:+.0f} ms off the time that has passed")
+        self._seen = (now, passed)
+
+    def estimate(self, clock: str) -> int:
+        """Return about now, in milliseconds: what a calendar is first looked up with."""
+        if clock.isdigit():
+            return max(int(clock), self._manual_now)
+        if clock == "manual" and self._manual_now:
+            return self._manual_now
+        return time.time_ns() // 1_000_000

@@ -1,0 +1,118 @@
+"""What travels down the road, and what comes back: plain values, made from requests by `server.convert`."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from rules.lead import LeadProfile, LeadState
+from rules.vocabulary import AssessmentSource, Cause
+
+
+class LastAssessment(NamedTuple):
+    """The newest churn probability of a lead, for whoever looks at it later."""
+
+    churn_probability: float
+    source: AssessmentSource
+    model_version: str
+    assessed_at: int
+
+
+class LeadRecord(NamedTuple):
+    """All that the store remembers of one lead.
+
+    `numeric` is a little-endian float64 array in the order of the feature schema (NaN: unknown), empty when no feature
+    was ever given.
+    """
+
+    profile: LeadProfile = LeadProfile()
+    numeric: bytes = b""
+    categories: tuple[str, ...] = ()
+    features_as_of: int | None = None
+    state: LeadState = LeadState()
+    assessment: LastAssessment | None = None
+
+
+class DecideInput(NamedTuple):
+    """One request for a decision: what the caller adds to what is known of the lead."""
+
+    lead_id: str
+    decision_id: str
+    fingerprint: bytes
+    numbers: tuple[tuple[int, float], ...] = ()  # by place in the feature schema
+    categories: tuple[tuple[int, str], ...] = ()
+    features_as_of: int | None = None
+    churn_probability: float | None = None
+    profile: Mapping[str, Any] = {}  # the fields of LeadProfile that were given
+    explain: bool = False
+    cause: Cause = Cause.REQUEST
+
+
+class Committed(NamedTuple):
+    """A decision in the log: its message without the trace, the rules that hit, and whether it was there before."""
+
+    decision: bytes
+    hits: bytes
+    replayed: bool
+
+
+class Changed(NamedTuple):
+    """A lead after a change that is no decision, or as it was read."""
+
+    record: LeadRecord
+    now: int
+
+
+Change = Callable[[LeadRecord, int], LeadRecord]  # (record, now) -> the next record; may raise, then nothing is written
+Outcome = Committed | Changed | Exception
+
+
+class Ticket:
+    """A caller's batch of jobs: its future is done when the last of them is."""
+
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.outcomes: list[Outcome | None] = [None] * size
+        self.done: asyncio.Future[None] = loop.create_future()
+        self._left = size
+
+    def settle(self, place: int, outcome: Outcome) -> None:
+        """Note one job's outcome."""
+        self.outcomes[place] = outcome
+        self._left -= 1
+        if self._left == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+class Job:
+    """One lead's errand: a decision (`request`), or a change or a look at it (`change`)."""
+
+    __slots__ = ("attempts", "change", "clock", "lead_id", "place", "preview", "request", "tenant", "ticket")
+
+    def __init__(
+        self,
+        tenant: str,
+        clock: str,
+        lead_id: str,
+        ticket: Ticket,
+        place: int,
+        request: DecideInput | None = None,
+        change: Change | None = None,
+        preview: bool = False,
+    ) -> None:
+        self.tenant = tenant
+        self.clock = clock
+        self.lead_id = lead_id
+        self.ticket = ticket
+        self.place = place
+        self.request = request
+        self.change = change
+        self.preview = preview
+        self.attempts = 0
+
+    @property
+    def writes(self) -> bool:
+        """Whether the lead may be another one afterwards."""
+        return not self.preview
+
+    def settle(self, outcome: Outcome) -> None:
+        """Give the job's outcome to whoever waits for it."""
+        self.ticket.settle(self.place, outcome)

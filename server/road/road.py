@@ -1,0 +1,337 @@
+"""The road itself: what waits is gathered, decided and committed, in batches, one road for every trigger.
+
+A batch is made of whatever waits when the road is free. Leads that a running batch holds wait for the next, so within this process
+a lead's jobs never race; against other processes the commit's version check decides, and the loser gathers again.
+Deciding runs in one worker thread; the event loop only moves bytes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as StoreTimeoutError
+
+from server.errors import (
+    CommitUnknownError,
+    IdempotencyMismatchError,
+    OverloadedError,
+    StateUnavailableError,
+)
+from server.metrics import BATCH_LEADS, CONFLICTS, DECISIONS
+from server.road.clock import ClockGuard
+from server.road.compute import FINGERPRINT_BYTES, EncodeDecision, LeadPlan, LeadWork, Model, Policy, Tally, World, plan
+from server.road.day import Day, day_of
+from server.road.gathering import gather_query, tally_of
+from server.road.job import Change, Changed, Committed, DecideInput, Job, LeadRecord, Outcome, Ticket
+from server.store.keys import Partition, partition_of
+from server.store.log import read_entries
+from server.store.partition import CommitBatch, GatherQuery, Snapshot, commit, gather
+
+MAX_ATTEMPTS = 200
+REFUSALS = frozenset({"CONFLICT", "LATE", "DUPLICATE", "CEILING"})
+log = structlog.get_logger()
+
+
+class RoadSettings(NamedTuple):
+    """The road's bounds."""
+
+    batch_leads: int
+    batch_wait_ms: float
+    pending_decisions: int
+    timeout_seconds: float
+    decision_seconds: int
+    partitions: int
+    tenant_time_zone: str
+
+
+class Part(NamedTuple):
+    """One partition's share of a batch."""
+
+    partition: Partition
+    clock: str
+    policy: Policy
+    query: GatherQuery
+    jobs: list[Job]
+
+
+class Road:
+    """Takes jobs from every trigger; `start` it inside a running loop, `close` it when no caller is left."""
+
+    def __init__(
+        self,
+        client: Redis,
+        settings: RoadSettings,
+        policy_of: Callable[[str], Policy],
+        model: Model,
+        encode: EncodeDecision,
+        guard: ClockGuard,
+        worker: ThreadPoolExecutor,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._policy_of = policy_of
+        self._model = model
+        self._encode = encode
+        self._guard = guard
+        self._worker = worker
+        self._pending: deque[Job] = deque()
+        self._held: set[tuple[str, str]] = set()
+        self._work = asyncio.Event()
+        self._lanes: list[asyncio.Task[None]] = []
+        self._busy = 0
+        self._last_batch = 0
+
+    def start(self) -> None:
+        """Open the road: two lanes, so that one batch is decided while the other's commit is on its way."""
+        self._lanes = [asyncio.create_task(self._drive()) for _ in range(2)]
+
+    async def close(self) -> None:
+        """Close the road; what still waits is dropped, so drain first."""
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+
+    async def decide(
+        self, tenant: str, clock: str, requests: Sequence[DecideInput], *, preview: bool = False
+    ) -> list[Outcome]:
+        """Return one outcome a request, in their order; a preview writes nothing.
+
+        Raises:
+            OverloadedError: Too much is waiting; nothing was taken on.
+        """
+        ticket = Ticket(len(requests), asyncio.get_running_loop())
+        jobs = [
+            Job(tenant, clock, request.lead_id, ticket, place, request=request, preview=preview)
+            for place, request in enumerate(requests)
+        ]
+        return await self._travel(jobs, ticket)
+
+    async def change(self, tenant: str, clock: str, changes: Sequence[tuple[str, Change]]) -> list[Outcome]:
+        """Return one outcome a (lead id, change) pair; a change that returns the record it was given writes nothing."""
+        ticket = Ticket(len(changes), asyncio.get_running_loop())
+        jobs = [
+            Job(tenant, clock, lead_id, ticket, place, change=change) for place, (lead_id, change) in enumerate(changes)
+        ]
+        return await self._travel(jobs, ticket)
+
+    async def look(self, tenant: str, clock: str, lead_id: str) -> Changed:
+        """Return a lead's record as it is now."""
+        (outcome,) = await self.change(tenant, clock, [(lead_id, _unchanged)])
+        if isinstance(outcome, Changed):
+            return outcome
+        raise outcome if isinstance(outcome, Exception) else TypeError(outcome)
+
+    async def snapshot(self, tenant: str, clock: str, lead_id: str) -> Snapshot:
+        """Return what a decision about the lead would be made from, counts of tenant-wide limits included."""
+        job = Job(tenant, clock, lead_id, Ticket(1, asyncio.get_running_loop()), 0, preview=True)
+        part = self._part(partition_of(tenant, lead_id, self._settings.partitions), clock, [job])
+        (snapshot,) = await self._gather([part.query])
+        return snapshot
+
+    async def _travel(self, jobs: list[Job], ticket: Ticket) -> list[Outcome]:
+        if not jobs:
+            return []
+        if len(self._pending) + len(jobs) > self._settings.pending_decisions:
+            raise OverloadedError("too many decisions are waiting; retry after the delay given")
+        self._pending.extend(jobs)
+        self._work.set()
+        await ticket.done
+        return [outcome for outcome in ticket.outcomes if outcome is not None]
+
+    # ── One lane ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _drive(self) -> None:
+        while True:
+            await self._work.wait()
+            # A road that was busy a moment ago waits a little for company; an idle one answers at once.
+            if self._last_batch > 1 and len(self._pending) < self._settings.batch_leads:
+                await asyncio.sleep(self._settings.batch_wait_ms / 1_000)
+            jobs = self._take()
+            if not jobs:
+                self._work.clear()
+                continue
+            await self._run(jobs)
+
+    def _take(self) -> list[Job]:
+        """Take the next jobs whose leads no other batch holds; the others keep their places."""
+        taken: list[Job] = []
+        waiting: list[Job] = []
+        mine: set[tuple[str, str]] = set()
+        while self._pending and len(taken) < self._settings.batch_leads:
+            job = self._pending.popleft()
+            lead = (job.tenant, job.lead_id)
+            if lead in self._held:
+                waiting.append(job)
+            else:
+                taken.append(job)
+                mine.add(lead)
+        self._pending.extendleft(reversed(waiting))
+        self._held |= mine
+        return taken
+
+    async def _run(self, jobs: list[Job]) -> None:
+        self._last_batch = len(jobs)
+        BATCH_LEADS.observe(len(jobs))
+        again: list[Job] = []
+        try:
+            again = await self._pass(jobs)
+        except (StateUnavailableError, CommitUnknownError) as error:
+            self._fail(jobs, error)
+        except RedisError as error:
+            self._fail(jobs, StateUnavailableError(f"the store cannot be read: {error}"))
+        except Exception as error:  # noqa: BLE001 (whatever it is, every caller of the batch must hear of it)
+            log.exception("batch_failed", jobs=len(jobs))
+            self._fail(jobs, error)
+        finally:
+            self._held -= {(job.tenant, job.lead_id) for job in jobs}
+            self._pending.extendleft(reversed(again))
+            if self._pending:
+                self._work.set()
+
+    @staticmethod
+    def _fail(jobs: Sequence[Job], error: Exception) -> None:
+        for job in jobs:
+            if job.ticket.outcomes[job.place] is None:
+                job.settle(error)
+
+    async def _pass(self, jobs: list[Job]) -> list[Job]:
+        """Take a batch down the road; return the jobs that have to go again."""
+        parts = self._parts(jobs)
+        snapshots = await self._gather([part.query for part in parts])
+        decided = await self._settle_replays(parts, snapshots)
+        loop = asyncio.get_running_loop()
+        computed = await loop.run_in_executor(self._worker, self._compute, decided)
+        return await self._commit(computed)
+
+    def _parts(self, jobs: list[Job]) -> list[Part]:
+        groups: dict[tuple[Partition, str], list[Job]] = {}
+        for job in jobs:
+            partition = partition_of(job.tenant, job.lead_id, self._settings.partitions)
+            groups.setdefault((partition, job.clock), []).append(job)
+        return [self._part(partition, clock, group) for (partition, clock), group in groups.items()]
+
+    def _part(self, partition: Partition, clock: str, jobs: list[Job]) -> Part:
+        policy = self._policy_of(partition.tenant)
+        estimate = self._guard.estimate(clock)
+        query = gather_query(partition, clock, estimate, policy, self._settings, jobs)
+        return Part(partition, clock, policy, query, jobs)
+
+    async def _gather(self, queries: list[GatherQuery]) -> list[Snapshot]:
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                snapshots = await gather(self._client, queries)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StateUnavailableError("the store cannot be reached; nothing was decided") from error
+        for query, snapshot in zip(queries, snapshots, strict=True):
+            self._guard.check(query.clock, snapshot.now)
+        return snapshots
+
+    async def _settle_replays(
+        self, parts: list[Part], snapshots: list[Snapshot]
+    ) -> list[tuple[Part, Snapshot]]:
+        """Answer the requests that were decided before, and return the rest."""
+        rest = []
+        for part, snapshot in zip(parts, snapshots, strict=True):
+            known = dict(zip(part.query.decision_ids, snapshot.decisions, strict=True))
+            fresh: list[Job] = []
+            replays: list[tuple[Job, bytes]] = []
+            for job in part.jobs:
+                locator = known.get(job.request.decision_id) if job.request and not job.preview else None
+                if locator is None:
+                    fresh.append(job)
+                else:
+                    replays.append((job, locator))
+            await self._replay(part.partition, replays)
+            rest.append((part._replace(jobs=fresh), snapshot))
+        return rest
+
+    async def _replay(self, partition: Partition, replays: list[tuple[Job, bytes]]) -> None:
+        matching = []
+        for job, locator in replays:
+            if job.request is not None and locator[:FINGERPRINT_BYTES] == job.request.fingerprint:
+                matching.append((job, locator[FINGERPRINT_BYTES:].decode()))
+            else:
+                job.settle(IdempotencyMismatchError())
+        if not matching:
+            return
+        entries = await read_entries(self._client, partition, [log_id for _, log_id in matching])
+        for (job, _), entry in zip(matching, entries, strict=True):
+            job.settle(Committed(entry.decision, entry.hits, replayed=True))
+
+    def _compute(self, decided: list[tuple[Part, Snapshot]]) -> list[tuple[Part, Day, list[LeadPlan]]]:
+        """Runs in the worker thread."""
+        computed = []
+        for part, snapshot in decided:
+            day = day_of(snapshot.now, self._settings.tenant_time_zone)
+            world = World(part.partition.tenant, part.policy, self._model, snapshot.now, day, self._encode)
+            stored = dict(zip(part.query.lead_ids, snapshot.leads, strict=True))
+            jobs: dict[str, list[Job]] = {}
+            for job in part.jobs:
+                jobs.setdefault(job.lead_id, []).append(job)
+            work = [LeadWork(lead_id, stored[lead_id], group) for lead_id, group in jobs.items()]
+            tally: Tally = tally_of(part.query, snapshot)
+            computed.append((part, day, plan(world, work, tally)))
+        return computed
+
+    async def _commit(self, computed: list[tuple[Part, Day, list[LeadPlan]]]) -> list[Job]:
+        batches, plans = [], []
+        for part, day, lead_plans in computed:
+            for lead_plan in lead_plans:
+                if lead_plan.write is None:
+                    _settle(lead_plan)
+            written = [lead_plan for lead_plan in lead_plans if lead_plan.write is not None]
+            if written:
+                writes = [lead_plan.write for lead_plan in written if lead_plan.write is not None]
+                clock = "store" if part.clock == "store" else "manual"
+                batches.append(CommitBatch(part.partition, clock, day.name, self._settings.decision_seconds, writes))
+                plans.append(written)
+        if not batches:
+            return []
+        replies = await self._send(batches)
+        again: list[Job] = []
+        for written, answers in zip(plans, replies, strict=True):
+            for lead_plan, answer in zip(written, answers, strict=True):
+                if answer in REFUSALS:
+                    CONFLICTS.labels(answer.lower()).inc()
+                    again += _retry(lead_plan)
+                else:
+                    _settle(lead_plan)
+        return again
+
+    async def _send(self, batches: list[CommitBatch]) -> list[list[str]]:
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                return await commit(self._client, batches)
+        except (StoreConnectionError, StoreTimeoutError, OSError, TimeoutError) as error:
+            raise CommitUnknownError("the store did not confirm; retry with the same request_id") from error
+        except RedisError as error:
+            raise StateUnavailableError(f"the store refused the commit: {error}") from error
+
+
+def _unchanged(record: LeadRecord, _now: int) -> LeadRecord:
+    return record
+
+
+def _settle(lead_plan: LeadPlan) -> None:
+    for job, outcome in lead_plan.outcomes:
+        if isinstance(outcome, Committed) and not job.preview and not outcome.replayed:
+            DECISIONS.inc()
+        job.settle(outcome)
+
+
+def _retry(lead_plan: LeadPlan) -> list[Job]:
+    """Return a refused lead's jobs, to be gathered again; a job that lost too often gives up."""
+    again = []
+    for job, _ in lead_plan.outcomes:
+        job.attempts += 1
+        if job.attempts < MAX_ATTEMPTS:
+            again.append(job)
+        else:
+            job.settle(OverloadedError("the lead changed faster than it could be decided"))
+    return again

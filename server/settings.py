@@ -1,0 +1,60 @@
+"""Every knob of the service: an environment variable `KEEPWELL_…` each, with its unit in its name.
+
+A command-line option of `keepwell serve` wins over its variable. Nothing here is a secret.
+"""
+
+from pathlib import Path
+from typing import Literal
+from zoneinfo import available_timezones
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_LISTEN = "127.0.0.1:50051"
+
+
+class Settings(BaseSettings):
+    """The service's settings, validated once at start."""
+
+    model_config = SettingsConfigDict(env_prefix="KEEPWELL_", extra="ignore", frozen=True)
+
+    listen: str = DEFAULT_LISTEN
+    data_dir: Path = Path(".keepwell")
+    redis_url: str | None = None
+    store_binary: str | None = None
+    policy: Path | None = None
+    policy_dir: Path | None = None
+    model_dir: Path | None = None
+    processes: int = Field(default=1, ge=1, le=64)
+    clock: Literal["store", "manual"] = "store"
+    tenant_time_zone: str = "UTC"
+    partitions: int = Field(default=1, ge=1, le=256)
+    metrics_listen: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    log_retention_hours: int = Field(default=168, ge=24, le=24 * 400)
+    store_timeout_seconds: float = Field(default=2.0, gt=0, le=30)
+    clock_skew_seconds: float = Field(default=5.0, gt=0, le=300)
+    drain_seconds: float = Field(default=10.0, gt=0, le=120)
+    write_stall_seconds: float = Field(default=60.0, gt=0, le=600)
+
+    batch_leads: int = Field(default=256, ge=1, le=1024)
+    batch_wait_ms: float = Field(default=2.0, ge=0, le=20)
+    pending_decisions: int = Field(default=4096, ge=1, le=100_000)
+    streams_per_connection: int = Field(default=100, ge=1, le=10_000)
+    message_bytes: int = Field(default=4 << 20, ge=1 << 16, le=64 << 20)
+
+    @field_validator("tenant_time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Berlin")
+        return name
+
+    @field_validator("listen")
+    @classmethod
+    def _is_host_and_port(cls, listen: str) -> str:
+        host, separator, port = listen.rpartition(":")
+        if not separator or not host or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004 (the largest port)
+            raise ValueError(f"{listen!r} is not HOST:PORT, such as {DEFAULT_LISTEN}")
+        return listen

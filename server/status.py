@@ -1,0 +1,80 @@
+"""Every error as the caller sees it: exception → status code → reason. The only place where a status is chosen.
+
+An exception that is not in the table is ours: the caller learns INTERNAL and a correlation id, the log has the rest.
+"""
+
+from typing import NamedTuple
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from server import errors
+
+DOMAIN = "keepwell"
+
+
+class Row(NamedTuple):
+    """How one exception is answered; `retry_ms` says that, and after how long, a retry may help."""
+
+    code: StatusCode
+    reason: str
+    retry_ms: int | None = None
+
+
+TABLE: dict[type[Exception], Row] = {
+    errors.InvalidFieldsError: Row(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
+    errors.MalformedRequestError: Row(StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
+    errors.TenantInvalidError: Row(StatusCode.INVALID_ARGUMENT, "TENANT_INVALID"),
+    errors.PageTokenInvalidError: Row(StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID"),
+    errors.ResumeTokenInvalidError: Row(StatusCode.INVALID_ARGUMENT, "RESUME_TOKEN_INVALID"),
+    errors.ResumeTokenExpiredError: Row(StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED"),
+    errors.IdempotencyMismatchError: Row(StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_MISMATCH"),
+    errors.ManualClockOffError: Row(StatusCode.FAILED_PRECONDITION, "MANUAL_CLOCK_OFF"),
+    errors.ReplayUnavailableError: Row(StatusCode.FAILED_PRECONDITION, "REPLAY_UNAVAILABLE"),
+    errors.DecisionNotFoundError: Row(StatusCode.NOT_FOUND, "DECISION_NOT_FOUND"),
+    errors.LeadNotFoundError: Row(StatusCode.NOT_FOUND, "LEAD_NOT_FOUND"),
+    errors.StateUnavailableError: Row(StatusCode.UNAVAILABLE, "STATE_UNAVAILABLE", retry_ms=500),
+    errors.CommitUnknownError: Row(StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN", retry_ms=500),
+    errors.ClockSkewError: Row(StatusCode.UNAVAILABLE, "CLOCK_SKEW", retry_ms=5_000),
+    errors.OverloadedError: Row(StatusCode.UNAVAILABLE, "OVERLOADED", retry_ms=100),
+    errors.SlowReaderError: Row(StatusCode.RESOURCE_EXHAUSTED, "SLOW_READER"),
+    errors.NotServedError: Row(StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
+}
+
+
+def _metadata(error: Exception) -> dict[str, str]:
+    return {name: value for name, value in vars(error).items() if isinstance(value, str)}
+
+
+def _detail(message: ErrorInfo | BadRequest | RetryInfo) -> Any:
+    packed = Any()
+    packed.Pack(message)
+    return packed
+
+
+def known(error: BaseException) -> bool:
+    """Return whether the error is one that a caller is told about."""
+    return type(error) in TABLE
+
+
+def status_of(error: Exception) -> Status:
+    """Return the `google.rpc.Status` of an error in the table, with its details."""
+    row = TABLE[type(error)]
+    info = ErrorInfo(reason=row.reason, domain=DOMAIN, metadata=_metadata(error))
+    details = [_detail(info)]
+    if isinstance(error, errors.InvalidFieldsError):
+        violations = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in error.violations]
+        details.append(_detail(BadRequest(field_violations=violations)))
+    if row.retry_ms is not None:
+        delay = Duration()
+        delay.FromMilliseconds(row.retry_ms)
+        details.append(_detail(RetryInfo(retry_delay=delay)))
+    return Status(code=row.code.value[0], message=str(error) or (type(error).__doc__ or ""), details=details)
+
+
+def internal_status(correlation_id: str) -> Status:
+    """Return what a caller learns of a fault of ours: nothing but where to find it in our log."""
+    return Status(code=StatusCode.INTERNAL.value[0], message=f"internal error, correlation id {correlation_id}")

@@ -1,0 +1,1 @@
+"""The store: a real Redis, its keys, its scripts, and the records in it."""

@@ -1,0 +1,84 @@
+"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
+
+    {T/p}:lead:<lead_id>      string  the lead's record: `<version> <last log id>\\n` + LeadRecord; until erased
+    {T/p}:decision:<id>       string  where a decision lies: 16 bytes of request fingerprint + its log id; the log's
+                                      retention + 1 day. It is also the idempotency record, since a decision's id
+                                      is derived from its request id
+    {T/p}:log                 stream  the decisions in the order of their commits: fields d (Decision without its
+                                      trace), t (rules that hit), i (DecisionInputs), p (the lead's previous log id);
+                                      trimmed by the retention. It is the feed, too
+    {T/p}:trimmed             string  the last log id that retention removed
+    {T/p}:clock               string  the tenant's now in ms; manual clock only; for ever
+    {T/p}:ceiling:<name>      zset    instants of the contacts granted under a tenant-wide limit; window + 1 day
+    {T/p}:day:<yyyymmdd>      hash    leads (decided), escalated: of the tenant's calendar day; 3 days
+    {T/0}:request:<id>        string  fingerprint of a mutating call that is no decision; 1 day
+    {T/0}:policy:<version>    string  the policy's source text; for ever (a decision names its version)
+    keepwell:token-key        string  32 random bytes that authenticate resume tokens; for ever
+
+T is the tenant, p one of its partitions. All keys of a partition share the hash tag `{T/p}`: one slot of a cluster, so
+the commit script stays atomic there.
+"""
+
+from typing import NamedTuple
+from zlib import crc32
+
+TOKEN_KEY = "keepwell:token-key"
+DAY_MS = 86_400_000
+
+
+class Partition(NamedTuple):
+    """One partition of one tenant: the unit of atomicity."""
+
+    tenant: str
+    number: int
+
+    @property
+    def tag(self) -> str:
+        """The hash tag that all keys of the partition share."""
+        return f"{{{self.tenant}/{self.number}}}"
+
+    def lead(self, lead_id: str) -> str:
+        """Return the key of a lead's record."""
+        return f"{self.tag}:lead:{lead_id}"
+
+    def decision(self, decision_id: str) -> str:
+        """Return the key that says where a decision lies."""
+        return f"{self.tag}:decision:{decision_id}"
+
+    @property
+    def log(self) -> str:
+        """The key of the decision log."""
+        return f"{self.tag}:log"
+
+    @property
+    def trimmed(self) -> str:
+        """The key of the last log id that retention removed."""
+        return f"{self.tag}:trimmed"
+
+    @property
+    def clock(self) -> str:
+        """The key of the tenant's manual now."""
+        return f"{self.tag}:clock"
+
+    def ceiling(self, name: str) -> str:
+        """Return the key of a tenant-wide limit's instants."""
+        return f"{self.tag}:ceiling:{name}"
+
+    def day(self, yyyymmdd: str) -> str:
+        """Return the key of a calendar day's counts."""
+        return f"{self.tag}:day:{yyyymmdd}"
+
+
+def partition_of(tenant: str, lead_id: str, partitions: int) -> Partition:
+    """Return the partition that a lead belongs to, for good."""
+    return Partition(tenant, crc32(lead_id.encode()) % partitions)
+
+
+def request_key(tenant: str, request_id: str) -> str:
+    """Return the key of a mutating call's fingerprint."""
+    return f"{{{tenant}/0}}:request:{request_id}"
+
+
+def policy_key(tenant: str, version: str) -> str:
+    """Return the key of a policy's source text."""
+    return f"{{{tenant}/0}}:policy:{version}"

@@ -1,0 +1,202 @@
+"""Gather and commit: the road's two round trips to the store.
+
+Both take work for many partitions and make one round trip; each partition's part is one atomic script. Records are bytes here: what is in
+them is `record.py`'s concern. A commit is never sent twice: an unclear answer is the caller's to resolve, by its request id.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from server.store.keys import Partition
+from server.store.scripts import COMMIT, GATHER
+
+GATHER_SHA = hashlib.sha1(GATHER.encode()).hexdigest()  # noqa: S324 (the store names scripts by SHA-1)
+COMMIT_SHA = hashlib.sha1(COMMIT.encode()).hexdigest()  # noqa: S324 (the store names scripts by SHA-1)
+DAY_COUNTS_SECONDS = 3 * 86_400
+
+
+class CeilingQuery(NamedTuple):
+    """Which stretch of time a tenant-wide limit counts in: rolling (length > 0), or a calendar's two next starts."""
+
+    name: str
+    rolling_ms: int
+    start_at: int
+    boundary_at: int
+    maximum: int
+
+
+class GatherQuery(NamedTuple):
+    """What to read of one partition."""
+
+    partition: Partition
+    clock: str
+    days: tuple[str, str]
+    tomorrow_at: int
+    ceilings: Sequence[CeilingQuery]
+    lead_ids: Sequence[str]
+    decision_ids: Sequence[str]
+
+
+class StoredLead(NamedTuple):
+    """A lead's record as it lies in the store; version 0 when there is none."""
+
+    version: int
+    log_id: str
+    record: bytes
+
+
+class Snapshot(NamedTuple):
+    """What was read of one partition, at one instant of the store's clock."""
+
+    now: int
+    leads: list[StoredLead]
+    decisions: list[bytes | None]
+    readings: list[tuple[int, int | None]]
+    leads_today: int
+    escalated_today: int
+
+
+class Claim(NamedTuple):
+    """Units of a tenant-wide limit that a commit takes, or is refused for."""
+
+    name: str
+    amount: int
+    maximum: int
+    start: str
+    lifetime_seconds: int
+
+
+class DecisionWrite(NamedTuple):
+    """One decision as the log keeps it."""
+
+    decision_id: str
+    fingerprint: bytes
+    decision: bytes
+    hits: bytes
+    inputs: bytes
+
+
+class LeadWrite(NamedTuple):
+    """The next record of one lead, and the decisions that led to it."""
+
+    lead_id: str
+    version: int
+    record: bytes
+    valid_until: int | None
+    first_today: bool
+    escalations: int
+    share: float
+    claims: Sequence[Claim]
+    decisions: Sequence[DecisionWrite]
+
+
+class CommitBatch(NamedTuple):
+    """What to write in one partition."""
+
+    partition: Partition
+    clock: str
+    day: str
+    decision_seconds: int
+    leads: Sequence[LeadWrite]
+
+
+NEW_LEAD = StoredLead(0, "0-0", b"")
+
+
+def parse_lead(stored: bytes | None) -> StoredLead:
+    """Return the parts of a stored record; `NEW_LEAD` for a missing one."""
+    if stored is None:
+        return NEW_LEAD
+    head, _, record = stored.partition(b"\n")
+    version, _, log_id = head.partition(b" ")
+    return StoredLead(int(version), log_id.decode(), record)
+
+
+def _gather_arguments(query: GatherQuery) -> list[Any]:
+    partition = query.partition
+    keys: list[str] = [partition.log, partition.clock, *map(partition.day, query.days)]
+    arguments: list[Any] = [query.clock, query.tomorrow_at, len(query.ceilings), len(query.lead_ids)]
+    for name, rolling_ms, start_at, boundary_at, maximum in query.ceilings:
+        keys.append(partition.ceiling(name))
+        arguments += (rolling_ms, start_at, boundary_at, maximum)
+    keys += map(partition.lead, query.lead_ids)
+    keys += map(partition.decision, query.decision_ids)
+    return [GATHER_SHA, len(keys), *keys, *arguments]
+
+
+def _snapshot(reply: list[Any]) -> Snapshot:
+    now, leads, decisions, readings, leads_today, escalated_today = reply
+    return Snapshot(
+        int(now),
+        [parse_lead(stored) for stored in leads],
+        decisions,
+        [(used, int(release) if release else None) for used, release in readings],
+        leads_today,
+        escalated_today,
+    )
+
+
+def _commit_arguments(batch: CommitBatch) -> list[Any]:
+    partition = batch.partition
+    names = sorted({claim.name for lead in batch.leads for claim in lead.claims})
+    index = {name: place for place, name in enumerate(names, 1)}
+    keys = [partition.log, partition.clock, partition.day(batch.day), *map(partition.ceiling, names)]
+    arguments: list[Any] = [batch.clock, batch.decision_seconds, DAY_COUNTS_SECONDS, len(names), len(batch.leads)]
+    for lead in batch.leads:
+        keys.append(partition.lead(lead.lead_id))
+        valid_until = "" if lead.valid_until is None else lead.valid_until
+        arguments += (lead.version, lead.record, valid_until, int(lead.first_today), lead.escalations, lead.share)
+        arguments += (len(lead.claims), len(lead.decisions))
+        for claim in lead.claims:
+            arguments += (index[claim.name], claim.amount, claim.maximum, claim.start, claim.lifetime_seconds)
+        for decision in lead.decisions:
+            keys.append(partition.decision(decision.decision_id))
+            arguments += decision[1:]
+    return [COMMIT_SHA, len(keys), *keys, *arguments]
+
+
+async def load_scripts(client: Redis) -> None:
+    """Make both scripts known to the store; needed again whenever it was restarted."""
+    await client.script_load(GATHER)
+    await client.script_load(COMMIT)
+
+
+async def _run(client: Redis, calls: Sequence[list[Any]]) -> list[Any]:
+    """Return the scripts' replies, from one round trip; scripts the store has forgotten are loaded and run again.
+
+    NOSCRIPT means that nothing was done, so running such a call again cannot commit twice.
+    """
+    replies = await _round_trip(client, calls)
+    forgotten = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if forgotten:
+        await load_scripts(client)
+        again = await _round_trip(client, [calls[place] for place in forgotten])
+        for place, reply in zip(forgotten, again, strict=True):
+            replies[place] = reply
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+async def _round_trip(client: Redis, calls: Sequence[list[Any]]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for call in calls:
+        pipeline.execute_command("EVALSHA", *call)
+    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+    return replies
+
+
+async def gather(client: Redis, queries: Sequence[GatherQuery]) -> list[Snapshot]:
+    """Return one snapshot for each query, from one round trip."""
+    return [_snapshot(reply) for reply in await _run(client, [_gather_arguments(query) for query in queries])]
+
+
+async def commit(client: Redis, batches: Sequence[CommitBatch]) -> list[list[str]]:
+    """Return, for each lead of each batch, its log ids joined by blanks, or the word for why it was refused."""
+    replies = await _run(client, [_commit_arguments(batch) for batch in batches])
+    return [[reply.decode() for reply in replies_of_batch] for replies_of_batch in replies]

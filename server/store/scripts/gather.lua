@@ -1,0 +1,71 @@
+-- Reads, at one instant, all that a batch of decisions in one partition is made from. Writes nothing,
+-- but for a manual clock (development mode), which it may move forward.
+--
+-- KEYS  1 log · 2 clock · 3 today's counts · 4 tomorrow's counts · C ceilings · leads… · decisions…
+-- ARGV  1 clock: 'store', 'manual', or the instant in ms to move a manual clock to
+--       2 the instant in ms at which tomorrow begins · 3 C · 4 number of leads
+--       then for each ceiling: rolling length in ms (0: calendar) · window start · next window's start · maximum
+-- Returns {now, leads[], decisions[], {used, release instant or ''} for each ceiling, leads decided today, escalated today}
+-- Missing values are false (nil to the caller). `now` never lies before the log's newest entry: time does not run backwards.
+
+local function last_log_ms(log)
+  local info = redis.pcall('XINFO', 'STREAM', log)
+  if info.err then return 0 end
+  for field = 1, #info, 2 do
+    if info[field] == 'last-generated-id' then return tonumber(string.match(info[field + 1], '^%d+')) end
+  end
+  return 0
+end
+
+local function store_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local now
+if ARGV[1] == 'store' then
+  now = store_ms()
+else
+  local kept = tonumber(redis.call('GET', KEYS[2]) or '0')
+  now = kept
+  if ARGV[1] ~= 'manual' then
+    now = math.max(kept, tonumber(ARGV[1]))
+    if now > kept then redis.call('SET', KEYS[2], string.format('%.0f', now)) end
+  end
+  if now == 0 then now = store_ms() end
+end
+now = math.max(now, last_log_ms(KEYS[1]))
+
+local ceilings = tonumber(ARGV[3])
+local readings = {}
+for c = 1, ceilings do
+  local key = KEYS[4 + c]
+  local at = 4 + (c - 1) * 4
+  local rolling, start, boundary, maximum =
+    tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  if rolling > 0 then
+    start = now - rolling
+  elseif now >= boundary then
+    start = boundary
+  end
+  -- A calendar's first instant counts; a rolling window is half open, (now - length, now].
+  local low = string.format(rolling > 0 and '(%.0f' or '%.0f', start)
+  local used = redis.call('ZCOUNT', key, low, '+inf')
+  local release = ''
+  if rolling > 0 and maximum > 0 and used >= maximum then
+    local oldest = redis.call('ZRANGEBYSCORE', key, low, '+inf', 'WITHSCORES', 'LIMIT', used - maximum, 1)
+    release = string.format('%.0f', tonumber(oldest[2]) + rolling)
+  end
+  readings[c] = { used, release }
+end
+
+local leads, decisions = {}, {}
+local first_lead, lead_count = 4 + ceilings, tonumber(ARGV[4])
+for k = 1, lead_count do leads[k] = redis.call('GET', KEYS[first_lead + k]) end
+for k = first_lead + lead_count + 1, #KEYS do
+  decisions[k - first_lead - lead_count] = redis.call('GET', KEYS[k])
+end
+
+local today = now >= tonumber(ARGV[2]) and KEYS[4] or KEYS[3]
+local counts = redis.call('HMGET', today, 'leads', 'escalated')
+return { string.format('%.0f', now), leads, decisions, readings, tonumber(counts[1] or '0'), tonumber(counts[2] or '0') }
