@@ -11,6 +11,7 @@ from keepwell.v1 import decision_pb2, decision_service_pb2
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
 from server.convert.checks import timestamp_of
+from server.feed.item import FeedItem
 from server.road.assess import Assessed
 
 HIT = decision_pb2.RULE_OUTCOME_HIT
@@ -46,7 +47,7 @@ def _suppression(suppression: Suppression) -> decision_pb2.Suppression:
     )
 
 
-def escalation_message(escalation: Escalation) -> decision_pb2.Escalation:
+def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Escalation:
     """Return an escalation that was just raised."""
     return decision_pb2.Escalation(
         escalation_id=escalation.escalation_id,
@@ -56,6 +57,7 @@ def escalation_message(escalation: Escalation) -> decision_pb2.Escalation:
         recommendations=escalation.recommendations,
         state=decision_pb2.ESCALATION_STATE_OPEN,
         due_time=timestamp_of(escalation.due_at),
+        lead_id=lead_id,
     )
 
 
@@ -77,7 +79,7 @@ def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
         ),
         interventions=[_intervention(action) for action in decision.interventions],
         suppressions=[_suppression(suppression) for suppression in decision.suppressions],
-        escalation=None if decision.escalation is None else escalation_message(decision.escalation),
+        escalation=None if decision.escalation is None else escalation_message(decision.lead_id, decision.escalation),
         cause=int(decision.cause),
         holdout_arm=decision.holdout_arm,
         policy_name=decision.policy_name,
@@ -100,6 +102,26 @@ def trace_bytes(rules: Sequence[TraceRule], fired: bytes) -> bytes:
         ]
     )
     return message.SerializeToString(deterministic=True)
+
+
+def identity(decision: bytes) -> tuple[str, str]:
+    """Return whose decision these bytes are, and the version of the model behind it ("": the caller's probability)."""
+    message = decision_pb2.Decision.FromString(decision)
+    return message.lead_id, message.model_version
+
+
+def feed_item(log_id: str, decision: bytes, trace: bytes) -> FeedItem:
+    """Return a decision as the feed sends it."""
+    message = decision_pb2.Decision.FromString(decision)
+    return FeedItem(
+        log_id,
+        message.lead_id,
+        message.assessment.stage,
+        message.verdict,
+        frozenset(action.channel for action in message.interventions),
+        message.HasField("escalation"),
+        embedded(1, decision + trace),
+    )
 
 
 def _varint(number: int) -> bytes:

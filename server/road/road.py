@@ -7,8 +7,7 @@ Deciding runs in one worker thread; the event loop only moves bytes.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -31,7 +30,8 @@ from server.road.gathering import gather_query, tally_of
 from server.road.job import Change, Changed, Committed, DecideInput, Job, LeadRecord, Outcome, Ticket
 from server.store.keys import Partition, partition_of
 from server.store.log import read_entries
-from server.store.partition import CommitBatch, GatherQuery, Snapshot, commit, gather
+from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather
+from server.worker import Worker
 
 MAX_ATTEMPTS = 200
 REFUSALS = frozenset({"CONFLICT", "LATE", "DUPLICATE", "CEILING"})
@@ -71,7 +71,8 @@ class Road:
         model: Model,
         encode: EncodeDecision,
         guard: ClockGuard,
-        worker: ThreadPoolExecutor,
+        worker: Worker,
+        publish: Callable[[str, Policy], Awaitable[None]],
     ) -> None:
         self._client = client
         self._settings = settings
@@ -80,6 +81,7 @@ class Road:
         self._encode = encode
         self._guard = guard
         self._worker = worker
+        self._publish = publish
         self._pending: deque[Job] = deque()
         self._held: set[tuple[str, str]] = set()
         self._work = asyncio.Event()
@@ -127,12 +129,12 @@ class Road:
             return outcome
         raise outcome if isinstance(outcome, Exception) else TypeError(outcome)
 
-    async def snapshot(self, tenant: str, clock: str, lead_id: str) -> Snapshot:
-        """Return what a decision about the lead would be made from, counts of tenant-wide limits included."""
+    async def snapshot(self, tenant: str, clock: str, lead_id: str) -> tuple[Tally, int, StoredLead]:
+        """Return what a decision about the lead would be made from: tenant-wide counts, now, and its record."""
         job = Job(tenant, clock, lead_id, Ticket(1, asyncio.get_running_loop()), 0, preview=True)
         part = self._part(partition_of(tenant, lead_id, self._settings.partitions), clock, [job])
         (snapshot,) = await self._gather([part.query])
-        return snapshot
+        return tally_of(part.query, snapshot), snapshot.now, snapshot.leads[0]
 
     async def _travel(self, jobs: list[Job], ticket: Ticket) -> list[Outcome]:
         if not jobs:
@@ -205,8 +207,9 @@ class Road:
         parts = self._parts(jobs)
         snapshots = await self._gather([part.query for part in parts])
         decided = await self._settle_replays(parts, snapshots)
-        loop = asyncio.get_running_loop()
-        computed = await loop.run_in_executor(self._worker, self._compute, decided)
+        for part in parts:
+            await self._publish(part.partition.tenant, part.policy)
+        computed = await self._worker.run(self._compute, decided)
         return await self._commit(computed)
 
     def _parts(self, jobs: list[Job]) -> list[Part]:

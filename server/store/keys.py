@@ -14,6 +14,7 @@
     {T/0}:request:<id>        string  fingerprint of a mutating call that is no decision; 1 day
     {T/0}:policy:<version>    string  the policy's source text; for ever (a decision names its version)
     keepwell:token-key        string  32 random bytes that authenticate resume tokens; for ever
+    keepwell:tenants          set     every tenant that was ever decided for; for ever
 
 T is the tenant, p one of its partitions. All keys of a partition share the hash tag `{T/p}`: one slot of a cluster, so
 the commit script stays atomic there.
@@ -23,6 +24,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 TOKEN_KEY = "keepwell:token-key"
+TENANTS_KEY = "keepwell:tenants"
 DAY_MS = 86_400_000
 
 

@@ -1,0 +1,181 @@
+"""The composition root: makes every part of a serving process, and closes them in reverse.
+
+Nothing else builds anything; tests that need a whole server start it here, too.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import structlog
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from keepwell.v1 import (
+    decision_service_pb2,
+    escalation_service_pb2,
+    feed_service_pb2,
+    lead_service_pb2,
+    metrics_service_pb2,
+    model_service_pb2,
+    outcome_service_pb2,
+    policy_service_pb2,
+)
+from server.archive import Archive
+from server.convert.decision import encode_decision
+from server.grpc_options import server_options
+from server.models import Models
+from server.policies import SHIPPED, PolicyFiles, PolicyShelf
+from server.retention import trim_for_ever
+from server.road.clock import ClockGuard
+from server.road.road import Road, RoadSettings
+from server.rpc import service_handler
+from server.services.decision_service import DecisionService
+from server.services.feed_service import FeedService
+from server.services.lead_service import LeadService
+from server.settings import Settings
+from server.store.connection import check_store, connect
+from server.store.partition import load_scripts
+from server.traces import Traces
+from server.worker import Worker
+
+SERVICES = [
+    module.DESCRIPTOR.services_by_name[name]
+    for module, name in (
+        (decision_service_pb2, "DecisionService"),
+        (feed_service_pb2, "FeedService"),
+        (lead_service_pb2, "LeadService"),
+        (outcome_service_pb2, "OutcomeService"),
+        (escalation_service_pb2, "EscalationService"),
+        (policy_service_pb2, "PolicyService"),
+        (model_service_pb2, "ModelService"),
+        (metrics_service_pb2, "MetricsService"),
+    )
+]
+log = structlog.get_logger()
+
+
+class App:
+    """One serving process."""
+
+    def __init__(self, settings: Settings, store_url: str) -> None:
+        self._settings = settings
+        self._store = connect(store_url, timeout_seconds=settings.store_timeout_seconds)
+        self._worker = Worker()
+        self._draining = asyncio.Event()
+        client = self._store.commit
+        files = PolicyFiles(settings.policy or SHIPPED, settings.policy_dir)
+        self.shelf = PolicyShelf(files, client, self._worker, settings.tenant_time_zone)
+        self._models = Models(settings.model_dir)
+        traces = Traces(self.shelf)
+        self._road = Road(
+            client,
+            _road_settings(settings),
+            self.shelf.policy_of,
+            self._models.current,
+            encode_decision,
+            ClockGuard(settings.clock_skew_seconds),
+            self._worker,
+            self.shelf.publish,
+        )
+        archive = Archive(
+            client, self.shelf, self._models.by_version, encode_decision, self._worker, settings.partitions
+        )
+        self._decisions = DecisionService(self._road, archive, traces)
+        self._feed = FeedService(
+            client,
+            self._store.blocking,
+            traces.feed_items,
+            settings.partitions,
+            settings.write_stall_seconds,
+            self._draining,
+        )
+        self._leads = LeadService(self._road, self.shelf, client, settings.partitions)
+        self._server = aio.server(
+            options=server_options(settings.message_bytes, settings.streams_per_connection, settings.processes > 1)
+        )
+        self._health = health.aio.HealthServicer()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> int:
+        """Check the store, load the policies, and listen; return the port once health says SERVING."""
+        client = self._store.commit
+        facts = await check_store(client)
+        log.info("store_checked", **facts._asdict())
+        await load_scripts(client)
+        await self.shelf.load()
+        self._register()
+        port = self._server.add_insecure_port(self._settings.listen)
+        self._road.start()
+        await self._server.start()
+        self._tasks.append(asyncio.create_task(trim_for_ever(client, self._settings)))
+        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    def _register(self) -> None:
+        handlers = {
+            "DecisionService": self._decisions.handlers,
+            "FeedService": self._feed.handlers,
+            "LeadService": self._leads.handlers,
+        }
+        manual = self._settings.clock == "manual"
+        self._server.add_generic_rpc_handlers(
+            [service_handler(service, handlers.get(service.name, {}), manual_clock=manual) for service in SERVICES]
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [*(service.full_name for service in SERVICES), health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, self._server)
+
+    async def _say(self, status: int) -> None:
+        for name in ("", *(service.full_name for service in SERVICES)):
+            await self._health.set(name, status)
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, let calls end, and close everything."""
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._draining.set()
+        await self._server.stop(self._settings.drain_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._road.close()
+        await self._feed.close()
+        await self._worker.run(self.shelf.close)
+        self._worker.close()
+        await self._store.aclose()
+
+
+def _road_settings(settings: Settings) -> RoadSettings:
+    return RoadSettings(
+        settings.batch_leads,
+        settings.batch_wait_ms,
+        settings.pending_decisions,
+        settings.store_timeout_seconds,
+        (settings.log_retention_hours + 24) * 3_600,
+        settings.partitions,
+        settings.tenant_time_zone,
+    )
+
+
+async def serve(settings: Settings, store_url: str, ready: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads the policies."""
+    app = App(settings, store_url)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(app.shelf.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        ready(await app.start())
+        await stopping.wait()
+        log.info("draining")
+    finally:
+        await app.stop()

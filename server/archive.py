@@ -1,0 +1,87 @@
+"""The past: decisions by id and by lead, and the replay that proves one."""
+
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from rules.compiled import CompiledPolicy
+from rules.decide import Decider
+from server.convert.decision import identity, trace_bytes
+from server.errors import ReplayUnavailableError
+from server.policies import PolicyShelf
+from server.road.assess import Model, Row, assess, behaviour_of, merge
+from server.road.compute import EncodeDecision, situation
+from server.store.keys import Partition, partition_of
+from server.store.log import LogEntry, lead_entries, locate, read_entries
+from server.store.partition import parse_lead
+from server.store.record import DecisionInputs, decode_inputs, decode_record
+from server.worker import Worker
+
+
+class Archive:
+    """Reads the decision log."""
+
+    def __init__(
+        self,
+        client: Redis,
+        shelf: PolicyShelf,
+        model_of: Callable[[str], Model | None],
+        encode: EncodeDecision,
+        worker: Worker,
+        partitions: int,
+    ) -> None:
+        self._client = client
+        self._shelf = shelf
+        self._model_of = model_of
+        self._encode = encode
+        self._worker = worker
+        self._partitions = partitions
+
+    async def entry(self, tenant: str, decision_id: str) -> LogEntry:
+        """Return one decision; raises DecisionNotFoundError."""
+        partitions = [Partition(tenant, number) for number in range(self._partitions)]
+        partition, log_id = await locate(self._client, partitions, decision_id)
+        return (await read_entries(self._client, partition, [log_id]))[0]
+
+    async def history(self, tenant: str, lead_id: str, start: str | None, count: int) -> tuple[list[LogEntry], str]:
+        """Return a page of a lead's decisions, newest first, and where the next page starts ("": nowhere)."""
+        partition = partition_of(tenant, lead_id, self._partitions)
+        if start is None:
+            start = parse_lead(await self._client.get(partition.lead(lead_id))).log_id
+        entries, following = await lead_entries(self._client, partition, start, count)
+        return entries, "" if following == "0-0" else following
+
+    async def replay(self, tenant: str, decision_id: str) -> tuple[bytes, bytes]:
+        """Return a decision as it is stored, and as it comes out when it is made again.
+
+        Raises:
+            DecisionNotFoundError: There is none with this id.
+            ReplayUnavailableError: Its policy or its model is not at hand.
+        """
+        entry = await self.entry(tenant, decision_id)
+        version, _, hits = entry.hits.partition(b":")
+        policy = await self._shelf.compiled(tenant, version.decode())
+        again, fired = await self._worker.run(self._again, tenant, entry, decision_id, policy)
+        return entry.decision + trace_bytes(policy.trace_rules, hits), again + trace_bytes(policy.trace_rules, fired)
+
+    def _again(self, tenant: str, entry: LogEntry, decision_id: str, policy: CompiledPolicy) -> tuple[bytes, bytes]:
+        """Runs in the worker thread, on an engine of its own."""
+        lead_id, model_version = identity(entry.decision)
+        inputs = decode_inputs(entry.inputs, lead_id, decision_id)
+        model = self._model(inputs, model_version)
+        record = decode_record(inputs.record)
+        behaviour = merge(behaviour_of(record), inputs.request, inputs.now)
+        (assessed,) = assess(model, [Row(behaviour, inputs.request)], inputs.now)
+        decider = Decider(policy)
+        try:
+            facts = situation(tenant, inputs.request, record, assessed, inputs.now, inputs.ceilings)
+            decision = decider.decide(facts).decision
+        finally:
+            decider.close()
+        return self._encode(decision, assessed), bytes(decision.fired)
+
+    def _model(self, inputs: DecisionInputs, version: str) -> Model:
+        model = self._model_of(version)
+        if model is None:
+            raise ReplayUnavailableError(f"model {version} is not at hand")
+        return model._replace(fault=inputs.model_fault)

@@ -1,0 +1,178 @@
+"""Leads: profiles, consent and views, as messages and as the core's values."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from keepwell.v1 import decision_pb2, lead_pb2, lead_service_pb2
+from model.features import CATEGORIES, NUMERIC
+from rules.headroom import Headroom
+from rules.lead import Consent, LeadProfile, LeadState
+from rules.vocabulary import Channel, ConsentState
+from server.convert.checks import Checker, instant_of, timestamp_of
+from server.convert.request import given_profile
+from server.errors import FieldViolation, InvalidFieldsError
+from server.road.compute import FUTURE_TOLERANCE_MS
+from server.road.job import Change, LeadRecord
+
+CONSENT_STATES = (ConsentState.GRANTED, ConsentState.WITHDRAWN)
+
+
+def profile_of(path: str, message: lead_pb2.LeadProfile) -> LeadProfile:
+    """Return a whole profile; raises InvalidFieldsError with every bad field."""
+    check = Checker()
+    check.identifier(f"{path}.lead_id", message.lead_id)
+    given = given_profile(check, path, message)
+    check.raise_if_any()
+    return LeadProfile()._replace(**given)
+
+
+def profile_change(profile: LeadProfile) -> Change:
+    """Return the change that replaces a lead's profile."""
+
+    def change(record: LeadRecord, _now: int) -> LeadRecord:
+        return record if record.profile == profile else record._replace(profile=profile)
+
+    return change
+
+
+def consent_change(request: lead_service_pb2.SetConsentRequest) -> Change:
+    """Return the change that records what a lead said; raises InvalidFieldsError with every bad field."""
+    check = Checker()
+    check.identifier("lead_id", request.lead_id)
+    check.text("source", request.source, 128)
+    if request.request_id:
+        check.identifier("request_id", request.request_id)
+    scope = request.WhichOneof("scope")
+    if scope is None or (scope == "all" and not request.all):
+        check.note("channel", "either channel or all must be set")
+    elif scope == "channel" and request.channel not in iter(Channel):
+        check.note("channel", f"must be one of {', '.join(decision_pb2.InterventionChannel.keys()[1:])}")
+    if request.state not in CONSENT_STATES:
+        check.note("state", "must be CONSENT_STATE_GRANTED or CONSENT_STATE_WITHDRAWN")
+    check.raise_if_any()
+    channels = list(Channel) if scope == "all" else [Channel(request.channel)]
+    occurred_at = instant_of(request.occur_time) if request.HasField("occur_time") else None
+    return _consent_change(channels, ConsentState(request.state), request.source, occurred_at)
+
+
+def _consent_change(
+    channels: Iterable[Channel], state: ConsentState, source: str, occurred_at: int | None
+) -> Change:
+    def change(record: LeadRecord, now: int) -> LeadRecord:
+        if occurred_at is not None and occurred_at > now + FUTURE_TOLERANCE_MS:
+            raise InvalidFieldsError(FieldViolation("occur_time", "must not be in the future"))
+        said = Consent(state, source, now if occurred_at is None else occurred_at)
+        consent = dict(record.state.consent)
+        for channel in channels:
+            consent[channel] = newer(consent.get(channel), said)
+        if consent == record.state.consent:
+            return record
+        return record._replace(state=record.state._replace(consent=consent))
+
+    return change
+
+
+def newer(before: Consent | None, said: Consent) -> Consent:
+    """Return the word that counts: the later one, and of two at the same time the withdrawal."""
+    if before is None or said.occurred_at > before.occurred_at:
+        return said
+    if said.occurred_at == before.occurred_at and said.state is ConsentState.WITHDRAWN:
+        return said
+    return before
+
+
+def consent_messages(state: LeadState) -> list[lead_pb2.ChannelConsent]:
+    """Return a lead's latest word on each channel."""
+    return [
+        lead_pb2.ChannelConsent(
+            channel=channel,
+            state=int(consent.state),
+            source=consent.source,
+            occur_time=timestamp_of(consent.occurred_at),
+        )
+        for channel, consent in sorted(state.consent.items())
+    ]
+
+
+def profile_message(lead_id: str, profile: LeadProfile) -> lead_pb2.LeadProfile:
+    """Return a profile as the contract says it."""
+    return lead_pb2.LeadProfile(lead_id=lead_id, **_given(profile))
+
+
+def _given(profile: LeadProfile) -> dict[str, Any]:
+    return {name: value for name, value in profile._asdict().items() if value not in ("", None)}
+
+
+def features_message(record: LeadRecord) -> decision_pb2.Features | None:
+    """Return a lead's known features; None when it has none."""
+    if record.features_as_of is None:
+        return None
+    values = np.frombuffer(record.numeric, dtype="<f8").tolist()
+    numbers = {feature.name: value for feature, value in zip(NUMERIC, values, strict=False) if value == value}  # noqa: PLR0124 (NaN)
+    known = zip(CATEGORIES, record.categories, strict=False)
+    return decision_pb2.Features(
+        numbers=numbers,
+        categories={feature.name: text for feature, text in known if text},
+        as_of=timestamp_of(record.features_as_of),
+    )
+
+
+def _assessment(record: LeadRecord) -> decision_pb2.ChurnRiskAssessment | None:
+    last = record.assessment
+    if last is None:
+        return None
+    return decision_pb2.ChurnRiskAssessment(
+        churn_probability=last.churn_probability,
+        stage=int(record.state.stage),
+        model_version=last.model_version,
+        source=int(last.source),
+        assessed_at=timestamp_of(last.assessed_at),
+    )
+
+
+def _escalation(lead_id: str, state: LeadState) -> decision_pb2.Escalation | None:
+    raised = state.escalation
+    if raised is None:
+        return None
+    return decision_pb2.Escalation(
+        escalation_id=raised.escalation_id,
+        level=raised.level,
+        target=raised.target,
+        state=decision_pb2.ESCALATION_STATE_OPEN,
+        due_time=timestamp_of(raised.due_at),
+        lead_id=lead_id,
+    )
+
+
+def _headroom(row: Headroom) -> lead_pb2.ChannelHeadroom:
+    return lead_pb2.ChannelHeadroom(
+        channel=int(row.channel),
+        limit_name=row.limit_name,
+        used=row.used,
+        limit=row.maximum,
+        next_eligible_time=None if row.next_eligible_at is None else timestamp_of(row.next_eligible_at),
+    )
+
+
+def lead_view(
+    lead_id: str, record: LeadRecord, headroom: Iterable[Headroom], cooldowns: dict[str, int], arm: str
+) -> lead_pb2.LeadView:
+    """Return everything that is remembered of a lead."""
+    state = record.state
+    view = lead_pb2.LeadView(
+        profile=profile_message(lead_id, record.profile),
+        features=features_message(record),
+        assessment=_assessment(record),
+        headroom=map(_headroom, headroom),
+        cooldowns=[lead_pb2.Cooldown(name=name, until=timestamp_of(at)) for name, at in cooldowns.items()],
+        consent=consent_messages(state),
+        holdout_arm=arm,
+        escalation=_escalation(lead_id, state),
+    )
+    if state.last_decided_at:
+        view.last_decided_at.CopyFrom(timestamp_of(state.last_decided_at))
+    if state.next_review_at is not None:
+        view.next_review_time.CopyFrom(timestamp_of(state.next_review_at))
+    return view

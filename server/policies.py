@@ -1,0 +1,133 @@
+"""Which policy decides for which tenant, and every policy that ever did, by version.
+
+A batch takes one reference to a `Policy` and keeps it, so each decision is computed by exactly one version, whatever is reloaded
+meanwhile. A file that does not pass its checks changes nothing and says why.
+"""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+from redis.asyncio import Redis
+
+from rules.canary import check_in_subprocess
+from rules.compiled import CompiledPolicy
+from rules.compiler import compile_policy
+from rules.decide import Decider
+from rules.source import PolicyInvalidError, check_policy, content_hash, read_policy
+from server.errors import ReplayUnavailableError
+from server.road.compute import Policy
+from server.store.keys import TENANTS_KEY, policy_key
+from server.worker import Worker
+
+SHIPPED = Path(__file__).resolve().parent.parent / "rules" / "policies" / "default.yaml"
+KEPT_COMPILED = 256
+CANARY_SECONDS = 20.0
+log = structlog.get_logger()
+
+
+class PolicyFiles(NamedTuple):
+    """Where policies are read from: one for everybody, and a folder with `<tenant>.yaml` for those with their own."""
+
+    common: Path
+    folder: Path | None
+
+    def all(self) -> dict[str, Path]:
+        """Return every file by tenant; "" is everybody else."""
+        own = {path.stem: path for path in sorted(self.folder.glob("*.yaml"))} if self.folder else {}
+        own = {tenant: path for tenant, path in own.items() if not tenant.endswith("_test")}
+        return {"": self.common, **own}
+
+
+class PolicyShelf:
+    """Holds the policies in use; `reload` swaps them."""
+
+    def __init__(self, files: PolicyFiles, client: Redis, worker: Worker, tenant_time_zone: str) -> None:
+        self._files = files
+        self._client = client
+        self._worker = worker
+        self._zone = tenant_time_zone
+        self._active: dict[str, Policy] = {}
+        self._compiled: OrderedDict[str, CompiledPolicy] = OrderedDict()
+        self._published: set[tuple[str, str]] = set()
+
+    def policy_of(self, tenant: str) -> Policy:
+        """Return the policy that decides for a tenant."""
+        return self._active.get(tenant) or self._active[""]
+
+    async def load(self) -> None:
+        """Read every policy at start; raises PolicyInvalidError for one that cannot be used."""
+        for tenant, path in self._files.all().items():
+            self._active[tenant] = await self._prepare(path)
+
+    async def reload(self) -> None:
+        """Read every policy again; a file that cannot be used keeps the policy before it, and says so in the log."""
+        files = self._files.all()
+        for tenant, path in files.items():
+            try:
+                fresh = await self._prepare(path)
+            except (PolicyInvalidError, OSError) as error:
+                log.error("policy_kept", tenant=tenant or "*", file=str(path), error=str(error))  # noqa: TRY400
+                continue
+            before = self._active.get(tenant)
+            self._active[tenant] = fresh
+            log.info("policy_active", tenant=tenant or "*", name=fresh.name, version=fresh.version)
+            await self._retire(before)
+        for tenant in self._active.keys() - files.keys():
+            await self._retire(self._active.pop(tenant))
+
+    async def _retire(self, policy: Policy | None) -> None:
+        if policy is not None:
+            # In the worker thread, so behind every batch that still holds the policy's engine.
+            await self._worker.run(policy.decider.close)
+
+    async def _prepare(self, path: Path) -> Policy:
+        source = path.read_text()  # noqa: ASYNC240 (a small local file, read at start and on SIGHUP)
+        compiled = await self._worker.run(self._check, source)
+        decider = await self._worker.run(Decider, compiled)
+        escalation = compiled.document.escalation
+        share = escalation.max_share if escalation else 1.0
+        return Policy(compiled.name, compiled.version, source, decider, compiled.ceilings, share)
+
+    def _check(self, source: str) -> CompiledPolicy:
+        for diagnostic in check_policy(source):
+            log.warning("policy_diagnostic", text=str(diagnostic))
+        compiled = self._keep(source)
+        check_in_subprocess(source, CANARY_SECONDS)
+        return compiled
+
+    def _keep(self, source: str) -> CompiledPolicy:
+        document = read_policy(source)
+        compiled = compile_policy(document, content_hash(document), self._zone)
+        self._compiled[compiled.version] = compiled
+        self._compiled.move_to_end(compiled.version)
+        while len(self._compiled) > KEPT_COMPILED:
+            self._compiled.popitem(last=False)
+        return compiled
+
+    async def compiled(self, tenant: str, version: str) -> CompiledPolicy:
+        """Return a policy by its version, from the store when nobody uses it any more.
+
+        Raises:
+            ReplayUnavailableError: The store does not have it.
+        """
+        known = self._compiled.get(version)
+        if known is not None:
+            return known
+        source = await self._client.get(policy_key(tenant, version))
+        if source is None:
+            raise ReplayUnavailableError(f"policy {version} is not at hand")
+        return self._keep(source.decode())
+
+    async def publish(self, tenant: str, policy: Policy) -> None:
+        """Make sure that the store has the policy's text before a decision names its version."""
+        if (tenant, policy.version) not in self._published:
+            await self._client.set(policy_key(tenant, policy.version), policy.source, nx=True)
+            await self._client.sadd(TENANTS_KEY, tenant)
+            self._published.add((tenant, policy.version))
+
+    def close(self) -> None:
+        """Close every engine; in the worker thread, after the last batch."""
+        for policy in self._active.values():
+            policy.decider.close()

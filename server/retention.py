@@ -1,0 +1,49 @@
+"""Retention: what is older than the log keeps is removed, and the last id that went is remembered.
+
+A resume token from before that id is refused: reading on from it would skip decisions without a word.
+"""
+
+import asyncio
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from server.feed.token import order
+from server.settings import Settings
+from server.store.keys import TENANTS_KEY, Partition
+
+INTERVAL_SECONDS = 60.0
+log = structlog.get_logger()
+
+
+async def trim(client: Redis, partition: Partition, retention_ms: int) -> str | None:
+    """Remove what is older than the retention, counted back from the newest entry; return the last log id that went."""
+    newest = await client.xrevrange(partition.log, count=1)
+    if not newest:
+        return None
+    cutoff = order(newest[0][0].decode())[0] - retention_ms
+    if cutoff <= 0:
+        return None
+    going = await client.xrevrange(partition.log, max=f"({cutoff}-0", count=1)
+    if not going:
+        return None
+    last: str = going[0][0].decode()
+    async with client.pipeline(transaction=True) as pipeline:
+        pipeline.set(partition.trimmed, last)
+        pipeline.xtrim(partition.log, minid=f"{cutoff}-0", approximate=False)
+        await pipeline.execute()
+    return last
+
+
+async def trim_for_ever(client: Redis, settings: Settings) -> None:
+    """Trim every tenant's logs once a minute."""
+    retention_ms = settings.log_retention_hours * 3_600_000
+    while True:
+        await asyncio.sleep(INTERVAL_SECONDS)
+        try:
+            for tenant in await client.smembers(TENANTS_KEY):
+                for number in range(settings.partitions):
+                    await trim(client, Partition(tenant.decode(), number), retention_ms)
+        except (RedisError, OSError) as error:
+            log.warning("retention_waits_for_store", error=str(error))

@@ -1,0 +1,131 @@
+"""How a method of the contract is served: parse, say who calls, run, and turn what goes wrong into a status.
+
+Methods are registered from the contract's own descriptors, so none can be forgotten: one without a handler answers UNIMPLEMENTED with a
+reason. Messages are parsed here rather than by gRPC, which would report damaged ones as a fault of ours.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc.status_pb2 import Status
+from grpc import aio
+from grpc_status import rpc_status
+
+from server.caller import Caller, caller_of
+from server.errors import MalformedRequestError, NotServedError
+from server.metrics import RPCS
+from server.status import internal_status, known, status_of
+
+Context = aio.ServicerContext[Any, Any]
+Handler = Callable[..., Any]
+Answer = Message | bytes
+log = structlog.get_logger()
+
+
+def _serialize(answer: Answer) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def _parse(message: type[Message], data: bytes) -> Message:
+    try:
+        return message.FromString(data)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise MalformedRequestError("the bytes are not the message that this method takes") from error
+
+
+def error_status(error: Exception, caller: str, **context: object) -> Status:
+    """Return what a caller learns of an error; one of ours is logged with its stack under the correlation id."""
+    if known(error):
+        return status_of(error)
+    log.error("internal_error", correlation_id=caller, exc_info=error, **context)
+    return internal_status(caller)
+
+
+class Rpc:
+    """One method, from bytes to bytes."""
+
+    def __init__(self, method: MethodDescriptor, handler: Handler | None, *, manual_clock: bool) -> None:
+        self._name = f"{method.containing_service.name}.{method.name}"
+        self._message: type[Message] = GetMessageClass(method.input_type)
+        self._handler = handler
+        self._manual_clock = manual_clock
+
+    def _caller(self, context: Context) -> Caller:
+        caller = caller_of(context.invocation_metadata() or (), manual_clock=self._manual_clock)
+        structlog.contextvars.bind_contextvars(tenant=caller.tenant, correlation_id=caller.correlation_id)
+        return caller
+
+    def _served(self) -> Handler:
+        if self._handler is None:
+            raise NotServedError(self._name)
+        return self._handler
+
+    async def _abort(self, context: Context, error: Exception) -> None:
+        correlation_id = str(structlog.contextvars.get_contextvars().get("correlation_id", ""))
+        status = rpc_status.to_status(error_status(error, correlation_id, method=self._name))
+        RPCS.labels(self._name, status.code.name).inc()
+        if known(error):
+            log.info("rpc_refused", method=self._name, code=status.code.name, error=str(error))
+        # abort() with metadata rather than abort_with_status(): tracing would record the latter as OK.
+        await context.abort(status.code, status.details, status.trailing_metadata)
+
+    async def unary(self, data: bytes, context: Context) -> Answer:
+        """Serve one request with one answer."""
+        structlog.contextvars.clear_contextvars()
+        try:
+            caller = self._caller(context)
+            handler: Callable[..., Awaitable[Answer]] = self._served()
+            answer = await handler(_parse(self._message, data), caller)
+        except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
+            await self._abort(context, error)
+            raise
+        RPCS.labels(self._name, "OK").inc()
+        return answer
+
+    async def server_stream(self, data: bytes, context: Context) -> None:
+        """Serve one request with many answers; the handler writes them itself."""
+        structlog.contextvars.clear_contextvars()
+        try:
+            caller = self._caller(context)
+            handler = self._served()
+            await handler(_parse(self._message, data), caller, context)
+        except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
+            await self._abort(context, error)
+        else:
+            RPCS.labels(self._name, "OK").inc()
+
+    async def both_streams(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        """Serve many requests with many answers; the handler writes them itself."""
+        structlog.contextvars.clear_contextvars()
+        try:
+            caller = self._caller(context)
+            handler = self._served()
+            await handler((_parse(self._message, data) async for data in requests), caller, context)
+        except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
+            await self._abort(context, error)
+        else:
+            RPCS.labels(self._name, "OK").inc()
+
+    def grpc_handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+        """Return the method as gRPC wants it."""
+        if method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(self.both_streams, None, _serialize)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self.server_stream, None, _serialize)
+        return grpc.unary_unary_rpc_method_handler(self.unary, None, _serialize)
+
+
+def service_handler(
+    service: ServiceDescriptor, handlers: Mapping[str, Handler], *, manual_clock: bool
+) -> grpc.GenericRpcHandler[Any, Any]:
+    """Return all methods of a service; those without a handler answer UNIMPLEMENTED with a reason."""
+    methods = {
+        method.name: Rpc(method, handlers.get(method.name), manual_clock=manual_clock).grpc_handler(method)
+        for method in service.methods
+    }
+    return grpc.method_handlers_generic_handler(service.full_name, methods)

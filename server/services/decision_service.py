@@ -1,0 +1,185 @@
+"""DecisionService: ask for decisions, look them up, have them proven."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import structlog
+from google.rpc.status_pb2 import Status
+from redis.exceptions import RedisError
+
+from keepwell.v1 import decision_pb2
+from keepwell.v1 import decision_service_pb2 as messages
+from server.archive import Archive
+from server.caller import Caller
+from server.convert.checks import Checker
+from server.convert.decision import decide_response, mismatches, stream_error, stream_result
+from server.convert.request import input_of
+from server.errors import FieldViolation, InvalidFieldsError, PageTokenInvalidError, StateUnavailableError
+from server.road.job import Committed, DecideInput, Outcome
+from server.road.road import Road
+from server.rpc import Context, Handler, error_status
+from server.traces import Traces
+
+STREAM_REQUESTS = 1_024
+STREAM_MESSAGES_IN_FLIGHT = 4
+PAGE_SIZE, LARGEST_PAGE = 50, 500
+log = structlog.get_logger()
+
+
+class DecisionService:
+    """One front of the road."""
+
+    def __init__(self, road: Road, archive: Archive, traces: Traces) -> None:
+        self._road = road
+        self._archive = archive
+        self._traces = traces
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The methods that are served."""
+        return {
+            "Decide": self.decide,
+            "Preview": self.preview,
+            "DecideStream": self.decide_stream,
+            "GetDecision": self.get_decision,
+            "ListDecisions": self.list_decisions,
+            "VerifyDecision": self.verify_decision,
+        }
+
+    async def decide(self, request: messages.DecideRequest, caller: Caller) -> bytes:
+        """Decide about one lead."""
+        given = input_of(caller.tenant, request)
+        (outcome,) = await self._road.decide(caller.tenant, caller.clock, [given])
+        committed = _committed(outcome)
+        log.info("decided", request_id=request.request_id, decision_id=given.decision_id, replayed=committed.replayed)
+        return decide_response(await self._traces.whole(caller.tenant, committed), replayed=committed.replayed)
+
+    async def preview(self, request: messages.DecideRequest, caller: Caller) -> bytes:
+        """Decide about one lead and write nothing."""
+        given = input_of(caller.tenant, request)
+        (outcome,) = await self._road.decide(caller.tenant, caller.clock, [given], preview=True)
+        return decide_response(await self._traces.whole(caller.tenant, _committed(outcome)), replayed=False)
+
+    async def decide_stream(
+        self, requests: AsyncIterator[messages.DecideStreamRequest], caller: Caller, context: Context
+    ) -> None:
+        """Decide about a portfolio; a bounded number of messages is in flight, and reading waits for them."""
+        room = asyncio.Semaphore(STREAM_MESSAGES_IN_FLIGHT)
+        writing = asyncio.Lock()
+
+        async def answer(message: messages.DecideStreamRequest) -> None:
+            try:
+                results = await self._results(message.requests, caller)
+                async with writing:
+                    await context.write(results)
+            finally:
+                room.release()
+
+        async with asyncio.TaskGroup() as group:
+            async for message in requests:
+                await room.acquire()
+                group.create_task(answer(message))
+
+    async def _results(self, requests: Sequence[messages.DecideRequest], caller: Caller) -> bytes:
+        """Return one DecideStreamResponse with the results of one message."""
+        parts: list[bytes] = []
+        places: list[int] = []
+        inputs: list[DecideInput] = []
+        for place, request in enumerate(requests):
+            try:
+                if place >= STREAM_REQUESTS:
+                    raise InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))  # noqa: TRY301
+                inputs.append(input_of(caller.tenant, request, request_id_required=True))
+                places.append(place)
+            except InvalidFieldsError as error:
+                parts.append(self._refused(request.request_id, error, caller))
+        for place, outcome in zip(places, await self._outcomes(inputs, caller), strict=True):
+            parts.append(await self._result(requests[place].request_id, outcome, caller))
+        log.info("decided_batch", requests=len(requests), refused=len(requests) - len(inputs))
+        return b"".join(parts)
+
+    async def _outcomes(self, inputs: list[DecideInput], caller: Caller) -> list[Outcome]:
+        try:
+            return await self._road.decide(caller.tenant, caller.clock, inputs)
+        except Exception as error:  # noqa: BLE001 (told to the caller item by item: the stream goes on)
+            return [error] * len(inputs)
+
+    async def _result(self, request_id: str, outcome: Outcome, caller: Caller) -> bytes:
+        if isinstance(outcome, Committed):
+            whole = await self._traces.whole(caller.tenant, outcome)
+            return stream_result(request_id, whole, replayed=outcome.replayed)
+        error = outcome if isinstance(outcome, Exception) else TypeError(outcome)
+        return self._refused(request_id, error, caller)
+
+    @staticmethod
+    def _refused(request_id: str, error: Exception, caller: Caller) -> bytes:
+        status: Status = error_status(error, caller.correlation_id)
+        return stream_error(messages.DecideStreamResult(request_id=request_id, error=status))
+
+    async def get_decision(self, request: messages.GetDecisionRequest, caller: Caller) -> bytes:
+        """Look up one decision."""
+        check = Checker()
+        check.identifier("decision_id", request.decision_id)
+        check.raise_if_any()
+        async with _store_errors():
+            entry = await self._archive.entry(caller.tenant, request.decision_id)
+            return await self._traces.whole(caller.tenant, Committed(entry.decision, entry.hits, replayed=True))
+
+    async def list_decisions(
+        self, request: messages.ListDecisionsRequest, caller: Caller
+    ) -> messages.ListDecisionsResponse:
+        """List a lead's decisions, newest first."""
+        check = Checker()
+        check.identifier("lead_id", request.lead_id)
+        if not 0 <= request.page_size <= LARGEST_PAGE:
+            check.note("page_size", f"must be 0 to {LARGEST_PAGE}")
+        check.raise_if_any()
+        start = _log_id(request.page_token)
+        async with _store_errors():
+            count = request.page_size or PAGE_SIZE
+            entries, following = await self._archive.history(caller.tenant, request.lead_id, start, count)
+            wholes = [
+                await self._traces.whole(caller.tenant, Committed(entry.decision, entry.hits, replayed=True))
+                for entry in entries
+            ]
+        decisions = [decision_pb2.Decision.FromString(whole) for whole in wholes]
+        return messages.ListDecisionsResponse(decisions=decisions, next_page_token=following)
+
+    async def verify_decision(
+        self, request: messages.VerifyDecisionRequest, caller: Caller
+    ) -> messages.VerifyDecisionResponse:
+        """Decide again from what was stored, and compare."""
+        check = Checker()
+        check.identifier("decision_id", request.decision_id)
+        check.raise_if_any()
+        async with _store_errors():
+            stored, recomputed = await self._archive.replay(caller.tenant, request.decision_id)
+        found = mismatches(stored, recomputed)
+        log.info("verified", decision_id=request.decision_id, match=not found)
+        return messages.VerifyDecisionResponse(match=not found, mismatches=found)
+
+
+class _store_errors:  # noqa: N801 (reads as a statement)
+    """Turns the store's errors into the caller's."""
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RedisError | OSError):
+            raise StateUnavailableError("the store cannot be reached") from error
+
+
+def _committed(outcome: Outcome) -> Committed:
+    if isinstance(outcome, Committed):
+        return outcome
+    raise outcome if isinstance(outcome, Exception) else TypeError(outcome)
+
+
+def _log_id(page_token: str) -> str | None:
+    if not page_token:
+        return None
+    milliseconds, separator, sequence = page_token.partition("-")
+    if not separator or not milliseconds.isdigit() or not sequence.isdigit():
+        raise PageTokenInvalidError("page_token was not issued by ListDecisions")
+    return page_token

@@ -1,0 +1,129 @@
+"""LeadService: who leads are and what they agreed to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from keepwell.v1 import lead_pb2
+from keepwell.v1 import lead_service_pb2 as messages
+from rules.headroom import cooldowns, headroom, holdout_arm
+from server.caller import Caller
+from server.convert.checks import Checker
+from server.convert.lead import consent_change, consent_messages, lead_view, profile_change, profile_of
+from server.convert.request import fingerprint_of
+from server.errors import IdempotencyMismatchError, InvalidFieldsError, LeadNotFoundError, StateUnavailableError
+from server.policies import PolicyShelf
+from server.road.compute import holdout_bucket
+from server.road.job import Change, Changed, Outcome
+from server.road.road import Road
+from server.rpc import Handler
+from server.status import status_of
+from server.store.keys import request_key
+from server.store.record import decode_record
+
+UPSERT_LEADS = 1_000
+REQUEST_SECONDS = 86_400 + 3_600
+log = structlog.get_logger()
+
+
+class LeadService:
+    """Keeps what decisions are made from."""
+
+    def __init__(self, road: Road, shelf: PolicyShelf, client: Redis, partitions: int) -> None:
+        self._road = road
+        self._shelf = shelf
+        self._client = client
+        self._partitions = partitions
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The methods that are served."""
+        return {"UpsertLeads": self.upsert_leads, "GetLead": self.get_lead, "SetConsent": self.set_consent}
+
+    async def upsert_leads(self, request: messages.UpsertLeadsRequest, caller: Caller) -> messages.UpsertLeadsResponse:
+        """Write profiles; those that are refused do not harm the others."""
+        _check_upsert(request)
+        changes: list[tuple[str, Change]] = []
+        rejected: dict[int, InvalidFieldsError] = {}
+        for place, lead in enumerate(request.leads):
+            try:
+                changes.append((lead.lead_id, profile_change(profile_of(f"leads[{place}]", lead))))
+            except InvalidFieldsError as error:
+                rejected[place] = error
+        if rejected and not changes:
+            raise InvalidFieldsError(*(found for error in rejected.values() for found in error.violations))
+        replayed = await self._seen(caller.tenant, request)
+        if not replayed:
+            _raise_first(await self._road.change(caller.tenant, caller.clock, changes))
+            await self._note(caller.tenant, request)
+        log.info("leads_upserted", leads=len(changes), refused=len(rejected), replayed=replayed)
+        return messages.UpsertLeadsResponse(
+            upserted=len(changes),
+            rejected=[lead_pb2.RejectedItem(index=place, status=status_of(e)) for place, e in rejected.items()],
+            replayed=replayed,
+        )
+
+    async def set_consent(self, request: messages.SetConsentRequest, caller: Caller) -> messages.SetConsentResponse:
+        """Record what a lead said."""
+        change = consent_change(request)
+        replayed = await self._seen(caller.tenant, request)
+        if replayed:
+            changed = await self._road.look(caller.tenant, caller.clock, request.lead_id)
+        else:
+            (changed,) = _raise_first(
+                await self._road.change(caller.tenant, caller.clock, [(request.lead_id, change)])
+            )
+            await self._note(caller.tenant, request)
+        log.info("consent_set", replayed=replayed)
+        return messages.SetConsentResponse(consent=consent_messages(changed.record.state), replayed=replayed)
+
+    async def get_lead(self, request: messages.GetLeadRequest, caller: Caller) -> lead_pb2.LeadView:
+        """Show everything that is remembered of a lead; uses nothing up."""
+        check = Checker()
+        check.identifier("lead_id", request.lead_id)
+        check.raise_if_any()
+        tally, now, stored = await self._road.snapshot(caller.tenant, caller.clock, request.lead_id)
+        if stored.version == 0:
+            raise LeadNotFoundError("there is no lead with this id")
+        record = decode_record(stored.record)
+        policy = await self._shelf.compiled(caller.tenant, self._shelf.policy_of(caller.tenant).version)
+        rows = headroom(policy, record.profile, record.state, tally.readings, now)
+        arm = holdout_arm(policy, holdout_bucket(caller.tenant, request.lead_id))
+        return lead_view(request.lead_id, record, rows, cooldowns(policy, record.state, now), arm)
+
+    async def _seen(self, tenant: str, request: Any) -> bool:
+        """Return whether this request was done before; raises IdempotencyMismatchError when another one was."""
+        if not request.request_id:
+            return False
+        try:
+            known = await self._client.get(request_key(tenant, request.request_id))
+        except (RedisError, OSError) as error:
+            raise StateUnavailableError("the store cannot be reached; nothing was changed") from error
+        if known is not None and known != fingerprint_of(request):
+            raise IdempotencyMismatchError
+        return known is not None
+
+    async def _note(self, tenant: str, request: Any) -> None:
+        """Remember that a request was done. The change itself may be done twice without harm, so it comes first."""
+        if request.request_id:
+            key = request_key(tenant, request.request_id)
+            await self._client.set(key, fingerprint_of(request), nx=True, ex=REQUEST_SECONDS)
+
+
+def _check_upsert(request: messages.UpsertLeadsRequest) -> None:
+    check = Checker()
+    if request.request_id:
+        check.identifier("request_id", request.request_id)
+    if not 1 <= len(request.leads) <= UPSERT_LEADS:
+        check.note("leads", f"must be 1 to {UPSERT_LEADS}")
+    check.raise_if_any()
+
+
+def _raise_first(outcomes: list[Outcome]) -> list[Changed]:
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, Changed)]
