@@ -22,9 +22,7 @@ def duration_ms(text: object) -> int:
     return int(text[:-1]) * UNIT_MS[text[-1]]
 
 
-Duration = Annotated[
-    int, BeforeValidator(duration_ms), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
-]
+Duration = Annotated[int, BeforeValidator(duration_ms), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 ChannelName = Literal["email", "sms", "phone", "push", "in_app", "crm_workflow", "agent_assignment"]
 StageName = Literal["early_warning", "active_risk", "critical_risk"]

@@ -1,0 +1,157 @@
+"""The facts that rules look at: what each means, and its value for one lead at one instant.
+
+A policy's own rules may name the published ones. All others are made for the compiler's rules: counts in windows, flags for hours, consent.
+A fact that is unknown has a companion `<fact>.known`, which is false then; the compiler asks for it wherever it matters.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from rules.compiled import FactValue
+from rules.decision import Situation
+from rules.vocabulary import AssessmentSource, Channel, ConsentState
+from rules.zones import DAY_MS, offset_ms
+
+HOUR_MS = 3_600_000
+MAX_FEATURE_AGE_DAYS = 30
+ATTRIBUTE = "lead.attributes."
+KNOWN = ".known"
+
+
+class FactType(StrEnum):
+    """What a fact can be compared with."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    STAGE = "stage"
+    ANY = "boolean, number or text"
+
+
+PUBLISHED_FACTS: Mapping[str, FactType] = {
+    "churn_probability": FactType.NUMBER,
+    "stage": FactType.STAGE,
+    "lead.value": FactType.NUMBER,
+    "lead.country": FactType.TEXT,
+    "lead.region": FactType.TEXT,
+    "lead.segment": FactType.TEXT,
+    "lead.currency": FactType.TEXT,
+    "lead.owner": FactType.TEXT,
+    "local.hour": FactType.NUMBER,
+    "local.weekday": FactType.NUMBER,
+    "contacts.last_24h": FactType.NUMBER,
+    "contacts.last_7d": FactType.NUMBER,
+    "assessment.source": FactType.TEXT,
+}
+ALWAYS_KNOWN = frozenset({"churn_probability", "stage", "contacts.last_24h", "contacts.last_7d", "assessment.source"})
+
+
+class View:
+    """One situation as the facts see it; `zones` are the zones that its local time is told in (none: unknown)."""
+
+    __slots__ = ("now", "situation", "zones")
+
+    def __init__(self, situation: Situation, now: int, zones: tuple[str, ...]) -> None:
+        self.situation = situation
+        self.now = now
+        self.zones = zones
+
+
+FactFunction = Callable[[View], FactValue]
+
+
+def _below_ms(view: View) -> int:
+    since = view.situation.state.below_stage_since
+    return 0 if since is None else view.now - since
+
+
+def _since_escalation(view: View) -> int:
+    at = view.situation.state.last_escalated_at
+    return 2**53 if at is None else view.now - at
+
+
+def _share_left(view: View) -> int:
+    reading = view.situation.ceilings.get("escalation_share")
+    return 1 if reading is None else reading.maximum - reading.used
+
+
+def _stale(view: View) -> bool:
+    assessment = view.situation.assessment
+    if assessment.source is AssessmentSource.CALLER:
+        return False
+    as_of = assessment.features_as_of
+    return as_of is None or view.now - as_of > MAX_FEATURE_AGE_DAYS * DAY_MS
+
+
+def _local(view: View) -> int:
+    return view.now + offset_ms(view.zones[0], view.now) if view.zones else 0
+
+
+def _recent(length_ms: int) -> FactFunction:
+    return lambda view: sum(1 for contact in view.situation.state.contacts if contact.at > view.now - length_ms)
+
+
+def _profile(field: str) -> FactFunction:
+    return lambda view: getattr(view.situation.profile, field)
+
+
+def _profile_known(field: str) -> FactFunction:
+    return lambda view: bool(getattr(view.situation.profile, field))
+
+
+FUNCTIONS: dict[str, FactFunction] = {
+    "churn_probability": lambda view: view.situation.assessment.churn_probability,
+    "previous.stage": lambda view: int(view.situation.state.stage),
+    "below_stage_ms": _below_ms,
+    "escalated_before_ms": _since_escalation,
+    "escalation_share.left": _share_left,
+    "features.stale": _stale,
+    "zone.known": lambda view: bool(view.zones),
+    "lead.value": lambda view: view.situation.profile.value or 0.0,
+    "lead.value.known": lambda view: view.situation.profile.value is not None,
+    "local.hour": lambda view: _local(view) // HOUR_MS % 24,
+    "local.hour.known": lambda view: len(view.zones) == 1,
+    "local.weekday": lambda view: (_local(view) // DAY_MS + 3) % 7,
+    "local.weekday.known": lambda view: len(view.zones) == 1,
+    "contacts.last_24h": _recent(DAY_MS),
+    "contacts.last_7d": _recent(7 * DAY_MS),
+    "assessment.source": lambda view: view.situation.assessment.source.name.lower(),
+}
+for _field in ("country", "region", "segment", "currency", "owner"):
+    FUNCTIONS[f"lead.{_field}"] = _profile(_field)
+    FUNCTIONS[f"lead.{_field}.known"] = _profile_known(_field)
+
+
+def consent_fact(channel: Channel, state: ConsentState) -> FactFunction:
+    """Return the fact that the latest word on a channel is this one."""
+
+    def said(view: View) -> bool:
+        consent = view.situation.state.consent.get(channel)
+        return consent is not None and consent.state is state
+
+    return said
+
+
+def attribute_fact(name: str, constant: FactValue) -> tuple[FactFunction, FactFunction]:
+    """Return the fact of an attribute, read as the type that it is compared with, and whether it is known as that."""
+
+    def value(view: View) -> FactValue:
+        found = parse_attribute(view.situation.profile.attributes.get(name), constant)
+        return type(constant)() if found is None else found
+
+    def known(view: View) -> bool:
+        return parse_attribute(view.situation.profile.attributes.get(name), constant) is not None
+
+    return value, known
+
+
+def parse_attribute(text: str | None, constant: FactValue) -> FactValue | None:
+    """Return an attribute's text as the constant's type; None when it is unknown or is not of that type."""
+    if text is None or isinstance(constant, str):
+        return text
+    if isinstance(constant, bool):
+        return {"true": True, "false": False}.get(text.lower())
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if abs(number) < 1e300 else None  # noqa: PLR2004 (also refuses inf and nan)

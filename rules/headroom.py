@@ -1,0 +1,58 @@
+"""How much of each limit a lead has left, and what has to wait. Reads only."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rules.compiled import CompiledPolicy, LimitRule
+from rules.decision import Assessment, CeilingReading, Situation
+from rules.eligibility import Horizon, released
+from rules.lead import LeadProfile, LeadState
+from rules.sheet import used
+from rules.vocabulary import AssessmentSource, Cause, Channel
+
+
+class Headroom(NamedTuple):
+    """One limit on one channel."""
+
+    channel: Channel
+    limit_name: str
+    used: int
+    maximum: int
+    next_eligible_at: int | None  # None: one more fits now, or never does
+
+
+def headroom(
+    policy: CompiledPolicy, profile: LeadProfile, state: LeadState, ceilings: Mapping[str, CeilingReading], now: int
+) -> list[Headroom]:
+    """Return every limit that applies to a lead, by channel; limits of one playbook are left out."""
+    unassessed = Assessment(0.0, AssessmentSource.CALLER, "", now)
+    situation = Situation("", "", now, Cause.REQUEST, profile, state, unassessed, 100.0, ceilings)
+    horizon = Horizon(situation, now, (), ())
+    channels = dict.fromkeys(candidate.channel for candidate in policy.candidates)
+    return [
+        _row(channel, limit, horizon)
+        for channel in sorted(channels)
+        for limit in policy.limits
+        if limit.playbook == 0 and limit.channel in (0, channel)
+    ]
+
+
+def _row(channel: Channel, limit: LimitRule, horizon: Horizon) -> Headroom:
+    at = released(limit, horizon, horizon.now)
+    count = used(limit, horizon.situation, horizon.now)
+    return Headroom(channel, limit.name, count, limit.maximum, None if at == horizon.now else at)
+
+
+def cooldowns(policy: CompiledPolicy, state: LeadState, now: int) -> dict[str, int]:
+    """Return what has to wait, and until when."""
+    found = {}
+    if policy.escalation is not None and state.last_escalated_at is not None:
+        until = state.last_escalated_at + policy.escalation.cooldown_ms
+        if until > now:
+            found["escalation"] = until
+    return found
+
+
+def holdout_arm(policy: CompiledPolicy, bucket: float) -> str:
+    """Return which arm a lead is in."""
+    return "holdout" if bucket < policy.document.holdout.percent else "treatment"

@@ -1,0 +1,123 @@
+"""The fact sheet: computes a compiled policy's facts for one situation, and writes them as the engine reads them.
+
+The engine reads a number with an exponent and no point as an error, and compares text as raw JSON; so numbers are written out, and text is
+always encoded the same way.
+"""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import lru_cache
+
+from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
+from rules.decision import Situation
+from rules.facts import ATTRIBUTE, FUNCTIONS, KNOWN, FactFunction, View, attribute_fact, consent_fact
+from rules.hours import is_blocked
+from rules.vocabulary import Channel, ConsentState
+from rules.windows import CountingWindow, count
+from rules.zones import plausible_zones, zone_names
+
+
+def zones_of(policy: CompiledPolicy, situation: Situation) -> tuple[str, ...]:
+    """Return the zones that a lead's hours are told in; none when nobody knows and the policy denies the unknown."""
+    profile = situation.profile
+    if profile.time_zone in zone_names():
+        return (profile.time_zone,)
+    if policy.document.unknown_time_zone == "tenant":
+        return (policy.tenant_zone,)
+    if policy.document.unknown_time_zone == "strictest":
+        return plausible_zones(profile.country)
+    return ()
+
+
+def applies(hours: HoursRule, situation: Situation) -> bool:
+    """Return whether blocked hours are for this lead."""
+    country = situation.profile.country
+    return not hours.countries or country in hours.countries or (not country and hours.unknown_country)
+
+
+def lead_window(limit: LimitRule, situation: Situation) -> CountingWindow:
+    """Return a limit's window as it is for this lead."""
+    zone = situation.profile.time_zone
+    return limit.window.resolve(zone if zone in zone_names() else "")
+
+
+def instants_of(limit: LimitRule, situation: Situation) -> list[int]:
+    """Return the instants of the contacts that a limit of the lead's counts, oldest first."""
+    return [
+        contact.at
+        for contact in situation.state.contacts
+        if limit.channel in (0, contact.channel) and limit.playbook in (0, contact.playbook)
+    ]
+
+
+def used(limit: LimitRule, situation: Situation, now: int) -> int:
+    """Return how many contacts a limit counts now."""
+    if limit.tenant:
+        reading = situation.ceilings.get(limit.name)
+        return 0 if reading is None else reading.used
+    return count(lead_window(limit, situation), instants_of(limit, situation), now)
+
+
+def _hours_fact(hours: HoursRule) -> FactFunction:
+    return lambda view: applies(hours, view.situation) and is_blocked(hours.hours, view.zones, view.now)
+
+
+def _limit_fact(limit: LimitRule) -> FactFunction:
+    return lambda view: used(limit, view.situation, view.now)
+
+
+class FactSheet:
+    """Computes the facts that one policy uses, and no others."""
+
+    def __init__(self, policy: CompiledPolicy) -> None:
+        self.names: Sequence[str] = policy.facts
+        functions = self._functions(policy)
+        self._functions_in_order = [functions[name] for name in policy.facts]
+        self._template = ",".join(f'"{name}":%s' for name in policy.facts)
+
+    @staticmethod
+    def _functions(policy: CompiledPolicy) -> dict[str, FactFunction]:
+        functions = dict(FUNCTIONS)
+        functions.update({hours.fact: _hours_fact(hours) for hours in policy.hours})
+        functions.update({limit.fact: _limit_fact(limit) for limit in policy.limits})
+        for channel in Channel:
+            for state in ConsentState:
+                fact = f"consent.{channel.name.lower()}.{state.name.lower()}"
+                functions[fact] = consent_fact(channel, state)
+        for rule in policy.rules:
+            for leaf in rule.leaves:
+                if leaf.fact.startswith(ATTRIBUTE) and not leaf.fact.endswith(KNOWN):
+                    name = leaf.fact.removeprefix(ATTRIBUTE)
+                    functions[leaf.fact], functions[leaf.fact + KNOWN] = attribute_fact(name, leaf.constant)
+        return functions
+
+    def values(self, view: View) -> list[FactValue]:
+        """Return the facts' values, in the order of `names`."""
+        return [function(view) for function in self._functions_in_order]
+
+    def message(self, values: Sequence[FactValue]) -> str:
+        """Return the values as the inside of a JSON object."""
+        return self._template % tuple(map(written, values))
+
+
+def written(value: FactValue) -> str:
+    """Return a fact's value as the engine reads it."""
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, int):
+        return str(value)
+    return _written_text(value) if isinstance(value, str) else written_float(value)
+
+
+def written_float(value: float) -> str:
+    """Return a number without an exponent."""
+    text = repr(value)
+    return format(Decimal(text), "f") if "e" in text else text
+
+
+@lru_cache(maxsize=4_096)
+def _written_text(text: str) -> str:
+    return json.dumps(text[:256])

@@ -1,0 +1,66 @@
+"""Windows that limits count in: rolling, or the days, weeks and months of a calendar.
+
+A rolling window is half open, (now - length, now]: a contact exactly one length old no longer counts.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rules.zones import period
+
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+# The longest that a calendar period can last in any zone: what a calendar means for a lead whose zone is unknown.
+LONGEST_MS = {"day": DAY_MS + HOUR_MS, "week": 7 * DAY_MS + HOUR_MS, "month": 31 * DAY_MS + HOUR_MS}
+
+
+class CountingWindow(NamedTuple):
+    """A stretch of time: rolling (`length_ms` > 0) or a calendar's (`calendar`) in a zone; zone `lead` is the lead's own."""
+
+    length_ms: int = 0
+    calendar: str = ""
+    zone: str = ""
+
+    def resolve(self, lead_zone: str) -> "CountingWindow":
+        """Return the window as it is for a lead; for an unknown zone, one that contains every zone's."""
+        if self.zone != "lead":
+            return self
+        if not lead_zone:
+            return CountingWindow(length_ms=LONGEST_MS[self.calendar])
+        return self._replace(zone=lead_zone)
+
+    @property
+    def longest_ms(self) -> int:
+        """How long the window can be, at most."""
+        return self.length_ms or LONGEST_MS[self.calendar]
+
+    def start(self, at: int) -> int:
+        """Return the first instant that counts at `at`."""
+        return at - self.length_ms + 1 if self.length_ms else period(self.zone, self.calendar, at)[0]
+
+
+def count(window: CountingWindow, instants: Sequence[int], at: int) -> int:
+    """Return how many of the instants lie in the window that ends at `at`."""
+    start = window.start(at)
+    return sum(1 for instant in instants if instant >= start)
+
+
+def released_at(window: CountingWindow, instants: Sequence[int], maximum: int, at: int) -> int | None:
+    """Return the first instant from `at` on with fewer than `maximum` in the window; None if there never is one.
+
+    Args:
+        window: Resolved for the lead.
+        instants: Ascending; none after `at`.
+        maximum: How many the limit allows; 0 allows none, ever.
+        at: Now.
+
+    """
+    if maximum == 0:
+        return None
+    start = window.start(at)
+    counted = [instant for instant in instants if instant >= start]
+    if len(counted) < maximum:
+        return at
+    if window.length_ms:
+        return counted[len(counted) - maximum] + window.length_ms
+    return period(window.zone, window.calendar, at)[1]
