@@ -15,11 +15,11 @@ from rules.escalation import EscalationOutcome, escalate
 from rules.facts import View
 from rules.lead import Contact, LeadState, OpenEscalation, playbook_code
 from rules.reference import true_rules
+from rules.retained import HISTORY_RETENTION_MS
 from rules.sheet import FactSheet, zones_of
 from rules.stage import StageFinding, after_stage, find_stage
 from rules.vocabulary import ReasonCode, Stage, Verdict
 
-HISTORY_RETENTION_MS = 90 * 86_400_000
 SAMPLE_EVERY = 256
 ESCALATION_SHARE = "escalation_share"
 
