@@ -1,7 +1,7 @@
 """A policy's first run, in a child process that may crash: `python -m rules.canary` reads its text on stdin.
 
-The engine beneath is C code that a ruleset can crash or hang. A policy is used only after a child has loaded it and has answered a set of boundary
-facts exactly as the plain interpreter does.
+The engine beneath is C code that a ruleset can crash or hang. A policy is used only after a child has loaded it and has answered
+a set of boundary facts exactly as the plain interpreter does.
 """
 
 import random

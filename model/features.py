@@ -1,0 +1,110 @@
+"""The feature schema: what is known of a lead's behaviour, one definition for training and for serving.
+
+The order is append-only, since arrays in the store follow it. NaN in an array means unknown; a caller cannot say NaN.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+LONGEST_CATEGORY = 64
+LARGEST = 1e12
+
+
+class FeatureError(ValueError):
+    """A feature's name or value is not what the schema allows."""
+
+
+class NumericFeature(NamedTuple):
+    """A number: its unit, the range it may have, and which way risk goes when it grows (+1, -1, 0: either)."""
+
+    name: str
+    unit: str
+    meaning: str
+    lowest: float
+    highest: float
+    monotone: int
+
+
+class CategoryFeature(NamedTuple):
+    """A category of a few values."""
+
+    name: str
+    meaning: str
+
+
+NUMERIC = (
+    NumericFeature("days_since_last_activity", "d", "since the last thing the lead did", 0, 36_500, 1),
+    NumericFeature("days_since_last_visit", "d", "since the last site visit", 0, 36_500, 1),
+    NumericFeature("days_since_last_inquiry", "d", "since the last inquiry", 0, 36_500, 1),
+    NumericFeature("tenure_days", "d", "since the first thing the lead did", 0, 36_500, 0),
+    NumericFeature("active_days_7", "d", "days with activity in the last 7", 0, 7, -1),
+    NumericFeature("active_days_14", "d", "days with activity in the last 14", 0, 14, -1),
+    NumericFeature("active_days_30", "d", "days with activity in the last 30", 0, 30, -1),
+    NumericFeature("active_days_90", "d", "days with activity in the last 90", 0, 90, -1),
+    NumericFeature("page_views_30", "1", "pages seen in the last 30 days", 0, LARGEST, -1),
+    NumericFeature("email_opens_30", "1", "e-mails opened in the last 30 days", 0, LARGEST, 0),
+    NumericFeature("email_clicks_30", "1", "links clicked in the last 30 days", 0, LARGEST, -1),
+    NumericFeature("inquiries_90", "1", "inquiries in the last 90 days", 0, LARGEST, -1),
+    NumericFeature("amount_90", "currency", "spent or offered in the last 90 days", -LARGEST, LARGEST, -1),
+    NumericFeature("velocity_7", "d", "active days in the last 7 less those in the 7 before", -7, 7, -1),
+    NumericFeature("trend_ratio", "1", "(1 + active days in 7) / (1 + active days in 30 x 7/30)", 0, 8, -1),
+    NumericFeature("gap_mean", "d", "mean gap between active days", 0, 36_500, 0),
+    NumericFeature("gap_last", "d", "last gap between active days", 0, 36_500, 0),
+    NumericFeature("silence_ratio", "1", "days since last activity / mean gap", 0, 36_500, 1),
+    NumericFeature("active_rate", "1/d", "active days / tenure", 0, 1, -1),
+    NumericFeature("open_rate_90", "1", "e-mails opened / active days in the last 90", 0, 1_000, 0),
+)
+CATEGORIES = (
+    CategoryFeature("source", "where the lead came from"),
+    CategoryFeature("segment", "the tenant's own segment"),
+    CategoryFeature("region", "region inside the country"),
+)
+_NUMERIC = {feature.name: place for place, feature in enumerate(NUMERIC)}
+_CATEGORIES = {feature.name: place for place, feature in enumerate(CATEGORIES)}
+FEATURE_SCHEMA_HASH = hashlib.sha256(json.dumps([NUMERIC, CATEGORIES]).encode()).hexdigest()
+
+
+def number_place(name: str) -> int:
+    """Return a number's place in the schema; raises FeatureError for an unknown name."""
+    if name not in _NUMERIC:
+        raise FeatureError(f"unknown feature; numbers are {', '.join(_NUMERIC)}")
+    return _NUMERIC[name]
+
+
+def category_place(name: str) -> int:
+    """Return a category's place in the schema; raises FeatureError for an unknown name."""
+    if name not in _CATEGORIES:
+        raise FeatureError(f"unknown feature; categories are {', '.join(_CATEGORIES)}")
+    return _CATEGORIES[name]
+
+
+def check_number(name: str, value: float) -> None:
+    """Raise FeatureError unless the value is one that the feature can have."""
+    feature = NUMERIC[number_place(name)]
+    if not math.isfinite(value):
+        raise FeatureError("must be finite; leave an unknown feature out")
+    if not feature.lowest <= value <= feature.highest:
+        raise FeatureError(f"must be in [{feature.lowest:g}, {feature.highest:g}] {feature.unit}")
+
+
+def check_category(name: str, value: str) -> None:
+    """Raise FeatureError unless the value is one that the feature can have."""
+    category_place(name)
+    if not 1 <= len(value) <= LONGEST_CATEGORY or not value.isprintable():
+        raise FeatureError(f"must be 1 to {LONGEST_CATEGORY} printable characters")
+
+
+def vectorise(numbers: Mapping[str, float], categories: Mapping[str, str]) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return a lead's features in the order of the schema; NaN and "" are unknown."""
+    row = np.full(len(NUMERIC), np.nan)
+    for name, value in numbers.items():
+        check_number(name, value)
+        row[number_place(name)] = value
+    return row, tuple(categories.get(feature.name, "") for feature in CATEGORIES)

@@ -1,0 +1,118 @@
+"""Scorer: features to calibrated churn probabilities, from an artifact whose every file was checked. CatBoost itself is not needed to serve.
+
+An artifact is data: `churn.cbm` (CatBoost's own), `trees.json` (the same trees as numbers), `manifest.json` (hashes, schema,
+encodings, calibration, metrics, smoke vectors) and `CARD.md`. Its version is the hash of all of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.fallback import Factor
+from model.features import CATEGORIES, FEATURE_SCHEMA_HASH, NUMERIC, FloatArray
+from model.trees import Trees, trees_of
+
+FILES = ("churn.cbm", "trees.json")
+SMOKE_TOLERANCE = 1e-9
+NAMES = (*(feature.name for feature in NUMERIC), *(feature.name for feature in CATEGORIES))
+TOP_FACTORS = 8
+
+__all__ = ["Factor", "ModelArtifactError", "Scorer", "artifact_version", "file_hash"]
+
+
+class ModelArtifactError(Exception):
+    """The artifact is missing, damaged, or not what it says it is."""
+
+
+def file_hash(path: Path) -> str:
+    """Return a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def artifact_version(manifest: Mapping[str, Any]) -> str:
+    """Return the version of an artifact: the hash of its manifest (which names its files' hashes), without the version itself."""
+    rest = {key: value for key, value in manifest.items() if key != "version"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return an artifact's manifest; raises ModelArtifactError unless it and the files it names are whole."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        if artifact_version(manifest) != manifest["version"]:
+            raise ModelArtifactError("manifest.json was changed after it was made")
+        for name in FILES:
+            if file_hash(folder / name) != manifest["files"][name]:
+                raise ModelArtifactError(f"{name} was changed after it was made")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelArtifactError(f"{folder.name}: {type(error).__name__}: {error}") from error
+    if manifest["feature_schema"] != FEATURE_SCHEMA_HASH:
+        raise ModelArtifactError("the model was trained on another feature schema")
+    return manifest
+
+
+class Scorer:
+    """A loaded model. Safe to share between threads."""
+
+    def __init__(self, manifest: Mapping[str, Any], trees: Trees) -> None:
+        self.version: str = manifest["version"]
+        self.manifest = manifest
+        self._trees = trees
+        self._slope, self._intercept = manifest["calibration"]["slope"], manifest["calibration"]["intercept"]
+        self._encodings: list[dict[str, float]] = [manifest["encodings"][feature.name] for feature in CATEGORIES]
+        self._base_rate: float = manifest["base_rate"]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Scorer":
+        """Return the artifact's scorer.
+
+        Raises:
+            ModelArtifactError: A hash, the schema or a smoke vector does not agree.
+
+        """
+        manifest = read_manifest(folder)
+        scorer = cls(manifest, trees_of(json.loads((folder / "trees.json").read_text())))
+        smoke = manifest["smoke"]
+        inputs = np.array([[np.nan if x is None else x for x in row] for row in smoke["inputs"]])
+        if np.abs(scorer._trees.raw(inputs) - np.array(smoke["raw"])).max() > SMOKE_TOLERANCE:
+            raise ModelArtifactError("the trees do not give the smoke vectors' scores")
+        return scorer
+
+    def encode(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> FloatArray:
+        """Return the model's inputs, (n, k + c): the numbers, and each category as its smoothed churn rate in training."""
+        encoded = [
+            [table.get(value, self._base_rate) for table, value in zip(self._encodings, row, strict=True)]
+            for row in categories
+        ]
+        return np.concatenate([numeric, np.array(encoded)], axis=1)
+
+    def score(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> FloatArray:
+        """Return the calibrated churn probabilities of many leads.
+
+        Args:
+            numeric: Shape (n, k), float64, columns in the order of the schema; NaN means unknown.
+            categories: One tuple a lead, in the order of the schema; "" means unknown.
+
+        Returns:
+            Shape (n,), float64, each in [0, 1].
+
+        Source: the trees' log-odds through the artifact's Platt scaling.
+
+        """
+        raw = self._trees.raw(self.encode(numeric, categories))
+        return np.asarray(1 / (1 + np.exp(-(self._slope * raw + self._intercept))))
+
+    def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> list[Factor]:
+        """Return the features of one lead that moved its log-odds most, largest first; (k,) numbers and a tuple of categories."""
+        row = self.encode(numeric[None, :], [categories])[0]
+        contributions = self._trees.contributions(row) * self._slope
+        shown = [
+            *("unknown" if np.isnan(x) else f"{x:g}" for x in numeric),
+            *(value or "unknown" for value in categories),
+        ]
+        order = np.argsort(-np.abs(contributions), kind="stable")[:TOP_FACTORS]
+        return [Factor(NAMES[place], shown[place], float(contributions[place])) for place in order]
