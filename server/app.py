@@ -11,7 +11,6 @@ import structlog
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-
 from keepwell.v1 import (
     decision_service_pb2,
     escalation_service_pb2,
@@ -22,6 +21,7 @@ from keepwell.v1 import (
     outcome_service_pb2,
     policy_service_pb2,
 )
+
 from server.archive import Archive
 from server.convert.decision import encode_decision
 from server.grpc_options import server_options

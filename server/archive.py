@@ -57,6 +57,7 @@ class Archive:
         Raises:
             DecisionNotFoundError: There is none with this id.
             ReplayUnavailableError: Its policy or its model is not at hand.
+
         """
         entry = await self.entry(tenant, decision_id)
         version, _, hits = entry.hits.partition(b":")

@@ -31,6 +31,7 @@ def caller_of(metadata: Iterable[tuple[str, str | bytes]], *, manual_clock: bool
         TenantInvalidError: The tenant's name is not one.
         ManualClockOffError: The call sets the time and the server keeps the store's.
         InvalidFieldsError: The time is not one.
+
     """
     given = {name: value for name, value in metadata if isinstance(value, str)}
     tenant = given.get("x-keepwell-tenant", "default")
@@ -49,7 +50,9 @@ def _instant(text: str) -> int:
     except ValueError:
         time = None
     if time is None or time.tzinfo is None or time.timestamp() <= 0:
-        raise InvalidFieldsError(FieldViolation("x-keepwell-now", "must be an RFC 3339 time, such as 2026-01-31T12:00:00Z"))
+        raise InvalidFieldsError(
+            FieldViolation("x-keepwell-now", "must be an RFC 3339 time, such as 2026-01-31T12:00:00Z")
+        )
     return round(time.timestamp() * 1_000)
 
 

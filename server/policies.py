@@ -111,6 +111,7 @@ class PolicyShelf:
 
         Raises:
             ReplayUnavailableError: The store does not have it.
+
         """
         known = self._compiled.get(version)
         if known is not None:

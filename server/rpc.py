@@ -81,7 +81,7 @@ class Rpc:
             caller = self._caller(context)
             handler: Callable[..., Awaitable[Answer]] = self._served()
             answer = await handler(_parse(self._message, data), caller)
-        except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
+        except Exception as error:
             await self._abort(context, error)
             raise
         RPCS.labels(self._name, "OK").inc()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from keepwell.v1 import decision_pb2, decision_service_pb2
+
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
 from server.convert.checks import timestamp_of
@@ -164,7 +165,9 @@ def mismatches(stored: bytes, recomputed: bytes) -> list[decision_service_pb2.Fi
         return [decision_service_pb2.FieldMismatch(field_path="decision", stored=f"unreadable: {error}")]
     found: list[decision_service_pb2.FieldMismatch] = []
     _compare(old, decision_pb2.Decision.FromString(recomputed), "", found)
-    return found or [decision_service_pb2.FieldMismatch(field_path="bytes", stored=stored.hex(), recomputed=recomputed.hex())]
+    return found or [
+        decision_service_pb2.FieldMismatch(field_path="bytes", stored=stored.hex(), recomputed=recomputed.hex())
+    ]
 
 
 def _compare(old: object, new: object, path: str, found: list[decision_service_pb2.FieldMismatch]) -> None:

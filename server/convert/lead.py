@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-
 from keepwell.v1 import decision_pb2, lead_pb2, lead_service_pb2
+
 from model.features import CATEGORIES, NUMERIC
 from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
@@ -57,9 +57,7 @@ def consent_change(request: lead_service_pb2.SetConsentRequest) -> Change:
     return _consent_change(channels, ConsentState(request.state), request.source, occurred_at)
 
 
-def _consent_change(
-    channels: Iterable[Channel], state: ConsentState, source: str, occurred_at: int | None
-) -> Change:
+def _consent_change(channels: Iterable[Channel], state: ConsentState, source: str, occurred_at: int | None) -> Change:
     def change(record: LeadRecord, now: int) -> LeadRecord:
         if occurred_at is not None and occurred_at > now + FUTURE_TOLERANCE_MS:
             raise InvalidFieldsError(FieldViolation("occur_time", "must not be in the future"))

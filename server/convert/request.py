@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
+
 from model.features import FeatureError, category_place, check_category, check_number, number_place
 from server.convert.checks import COUNTRY, CURRENCY, Checker, instant_of
 from server.road.compute import FINGERPRINT_BYTES
@@ -35,6 +36,7 @@ def input_of(
 
     Raises:
         InvalidFieldsError: Every bad field, with what is allowed.
+
     """
     check = Checker()
     check.identifier("lead_id", request.lead_id)
@@ -122,4 +124,3 @@ def _contacts(check: Checker, path: str, contacts: Mapping[str, str]) -> dict[st
             check.note(f'{path}.contacts["{name}"]', f"must be one of {', '.join(CHANNEL_NAMES)}")
         check.text(f'{path}.contacts["{name}"]', address, 256)
     return dict(sorted(contacts.items()))
-

@@ -47,6 +47,7 @@ class TokenSealer(NamedTuple):
 
         Raises:
             ResumeTokenInvalidError: Damaged, or sealed for another tenant or filter.
+
         """
         try:
             data = urlsafe_b64decode(token.encode("ascii"))

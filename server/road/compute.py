@@ -198,9 +198,7 @@ class _LeadPlanner:
         self._outcomes.append((job, Changed(after, self._world.now)))
         return after
 
-    def _decide(
-        self, job: Job, request: DecideInput, record: LeadRecord, data: bytes, first_today: bool
-    ) -> LeadRecord:
+    def _decide(self, job: Job, request: DecideInput, record: LeadRecord, data: bytes, first_today: bool) -> LeadRecord:
         world = self._world
         if error := check_time(request, world.now):
             raise error

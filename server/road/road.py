@@ -106,6 +106,7 @@ class Road:
 
         Raises:
             OverloadedError: Too much is waiting; nothing was taken on.
+
         """
         ticket = Ticket(len(requests), asyncio.get_running_loop())
         jobs = [
@@ -187,7 +188,7 @@ class Road:
             self._fail(jobs, error)
         except RedisError as error:
             self._fail(jobs, StateUnavailableError(f"the store cannot be read: {error}"))
-        except Exception as error:  # noqa: BLE001 (whatever it is, every caller of the batch must hear of it)
+        except Exception as error:
             log.exception("batch_failed", jobs=len(jobs))
             self._fail(jobs, error)
         finally:
@@ -235,9 +236,7 @@ class Road:
             self._guard.check(query.clock, snapshot.now)
         return snapshots
 
-    async def _settle_replays(
-        self, parts: list[Part], snapshots: list[Snapshot]
-    ) -> list[tuple[Part, Snapshot]]:
+    async def _settle_replays(self, parts: list[Part], snapshots: list[Snapshot]) -> list[tuple[Part, Snapshot]]:
         """Answer the requests that were decided before, and return the rest."""
         rest = []
         for part, snapshot in zip(parts, snapshots, strict=True):

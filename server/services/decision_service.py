@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
 from google.rpc.status_pb2 import Status
-from redis.exceptions import RedisError
-
 from keepwell.v1 import decision_pb2
 from keepwell.v1 import decision_service_pb2 as messages
+from redis.exceptions import RedisError
+
 from server.archive import Archive
 from server.caller import Caller
 from server.convert.checks import Checker

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping
 
 import structlog
+from keepwell.v1 import feed_service_pb2 as messages
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from keepwell.v1 import feed_service_pb2 as messages
 from rules.vocabulary import Channel, Stage, Verdict
 from server.caller import Caller
 from server.convert.checks import Checker, instant_of, rfc3339
@@ -59,9 +59,7 @@ class FeedService:
         for follower in self._followers.values():
             await follower.close()
 
-    async def watch_decisions(
-        self, request: messages.WatchDecisionsRequest, caller: Caller, context: Context
-    ) -> None:
+    async def watch_decisions(self, request: messages.WatchDecisionsRequest, caller: Caller, context: Context) -> None:
         """Stream decisions until the caller leaves or the server drains."""
         wanted, heartbeat = _checked(request)
         digest = filter_digest(request.filter.SerializeToString(deterministic=True))

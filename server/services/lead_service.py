@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from keepwell.v1 import lead_pb2
+from keepwell.v1 import lead_service_pb2 as messages
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from keepwell.v1 import lead_pb2
-from keepwell.v1 import lead_service_pb2 as messages
 from rules.headroom import cooldowns, headroom, holdout_arm
 from server.caller import Caller
 from server.convert.checks import Checker
@@ -73,9 +73,7 @@ class LeadService:
         if replayed:
             changed = await self._road.look(caller.tenant, caller.clock, request.lead_id)
         else:
-            (changed,) = _raise_first(
-                await self._road.change(caller.tenant, caller.clock, [(request.lead_id, change)])
-            )
+            (changed,) = _raise_first(await self._road.change(caller.tenant, caller.clock, [(request.lead_id, change)]))
             await self._note(caller.tenant, request)
         log.info("consent_set", replayed=replayed)
         return messages.SetConsentResponse(consent=consent_messages(changed.record.state), replayed=replayed)

@@ -32,6 +32,7 @@ async def read_entries(client: Redis, partition: Partition, log_ids: Sequence[st
 
     Raises:
         DecisionNotFoundError: Retention has removed one.
+
     """
     pipeline = client.pipeline(transaction=False)
     for log_id in log_ids:
@@ -47,6 +48,7 @@ async def locate(client: Redis, partitions: Sequence[Partition], decision_id: st
 
     Raises:
         DecisionNotFoundError: Nowhere.
+
     """
     pipeline = client.pipeline(transaction=False)
     for partition in partitions:

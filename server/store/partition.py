@@ -14,8 +14,8 @@ from redis.exceptions import NoScriptError
 from server.store.keys import Partition
 from server.store.scripts import COMMIT, GATHER
 
-GATHER_SHA = hashlib.sha1(GATHER.encode()).hexdigest()  # noqa: S324 (the store names scripts by SHA-1)
-COMMIT_SHA = hashlib.sha1(COMMIT.encode()).hexdigest()  # noqa: S324 (the store names scripts by SHA-1)
+GATHER_SHA = hashlib.sha1(GATHER.encode()).hexdigest()
+COMMIT_SHA = hashlib.sha1(COMMIT.encode()).hexdigest()
 DAY_COUNTS_SECONDS = 3 * 86_400
 
 

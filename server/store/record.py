@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from keepwell.store.v1 import decision_inputs_pb2, lead_record_pb2
+
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, OpenEscalation
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage

@@ -1,0 +1,92 @@
+"""Connections to the store, bounded on purpose, and what a store must be before anything is entrusted to it.
+
+redis-py retries a command ten times by default: a script whose answer was lost would be applied again and again. Here nothing is ever
+retried below the road.
+"""
+
+from typing import Any, NamedTuple
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+OLDEST = 7
+CONNECT_SECONDS = 0.5
+
+
+class StoreUnsafeError(Exception):
+    """The store is set up so that it could lose what it has confirmed."""
+
+
+class StoreFacts(NamedTuple):
+    """What the store says of itself."""
+
+    version: str
+    append_only: bool
+    sync: str
+    eviction: str
+
+
+class StoreConnections(NamedTuple):
+    """One client for commands, which answer at once, and one for reads that wait."""
+
+    commit: Redis
+    blocking: Redis
+
+    async def aclose(self) -> None:
+        """Close both."""
+        await self.commit.aclose()
+        await self.commit.connection_pool.aclose()
+        await self.blocking.aclose()
+        await self.blocking.connection_pool.aclose()
+
+
+def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
+    """Return clients of the store at a URL; nothing is sent yet."""
+
+    def client(socket_seconds: float | None) -> Redis:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=32,
+            timeout=timeout_seconds,
+            socket_timeout=socket_seconds,
+            socket_connect_timeout=CONNECT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        return Redis(connection_pool=pool)
+
+    return StoreConnections(client(timeout_seconds), client(None))
+
+
+async def check_store(client: Redis) -> StoreFacts:
+    """Return what the store is; raises StoreUnsafeError when it could lose or forget what it has confirmed."""
+    info: dict[str, Any] = await client.info()
+    facts = StoreFacts(
+        str(info.get("valkey_version") or info["redis_version"]),
+        bool(info.get("aof_enabled")),
+        await _setting(client, "appendfsync"),
+        str(info.get("maxmemory_policy", "noeviction")),
+    )
+    problems = []
+    if int(facts.version.partition(".")[0]) < OLDEST:
+        problems.append(f"version is {facts.version}, needed is {OLDEST} or newer")
+    if not facts.append_only:
+        problems.append("appendonly is no, needed is yes")
+    if facts.sync not in ("always", "unknown"):
+        problems.append(f"appendfsync is {facts.sync}, needed is always")
+    if facts.eviction != "noeviction":
+        problems.append(f"maxmemory-policy is {facts.eviction}, needed is noeviction")
+    if info.get("cluster_enabled"):
+        problems.append("cluster mode is on, and this version speaks to a single server")
+    if problems:
+        raise StoreUnsafeError("the store is not safe: " + "; ".join(problems))
+    return facts
+
+
+async def _setting(client: Redis, name: str) -> str:
+    try:
+        answer = await client.config_get(name)
+    except RedisError:  # managed stores forbid CONFIG; their durability is the operator's contract
+        return "unknown"
+    return str(answer.get(name, "unknown"))
