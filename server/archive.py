@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from redis.asyncio import Redis
-
 from rules.compiled import CompiledPolicy
 from rules.decide import Decider
 from server.convert.decision import identity, trace_bytes
@@ -11,6 +9,7 @@ from server.errors import ReplayUnavailableError
 from server.policies import PolicyShelf
 from server.road.assess import Model, Row, assess, behaviour_of, merge
 from server.road.compute import EncodeDecision, situation
+from server.store.connection import Store
 from server.store.keys import Partition, partition_of
 from server.store.log import LogEntry, lead_entries, locate, read_entries
 from server.store.partition import parse_lead
@@ -23,7 +22,7 @@ class Archive:
 
     def __init__(
         self,
-        client: Redis,
+        client: Store,
         shelf: PolicyShelf,
         model_of: Callable[[str], Model | None],
         encode: EncodeDecision,
@@ -66,7 +65,7 @@ class Archive:
         return entry.decision + trace_bytes(policy.trace_rules, hits), again + trace_bytes(policy.trace_rules, fired)
 
     def _again(self, tenant: str, entry: LogEntry, decision_id: str, policy: CompiledPolicy) -> tuple[bytes, bytes]:
-        """Runs in the worker thread, on an engine of its own."""
+        """Make a decision again, on an engine of its own; called in the worker thread."""
         lead_id, model_version = identity(entry.decision)
         inputs = decode_inputs(entry.inputs, lead_id, decision_id)
         model = self._model(inputs, model_version)

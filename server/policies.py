@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import structlog
-from redis.asyncio import Redis
 
 from rules.canary import check_in_subprocess
 from rules.compiled import CompiledPolicy
@@ -18,6 +17,7 @@ from rules.decide import Decider
 from rules.source import PolicyInvalidError, check_policy, content_hash, read_policy
 from server.errors import ReplayUnavailableError
 from server.road.compute import Policy
+from server.store.connection import Store
 from server.store.keys import TENANTS_KEY, policy_key
 from server.worker import Worker
 
@@ -43,7 +43,7 @@ class PolicyFiles(NamedTuple):
 class PolicyShelf:
     """Holds the policies in use; `reload` swaps them."""
 
-    def __init__(self, files: PolicyFiles, client: Redis, worker: Worker, tenant_time_zone: str) -> None:
+    def __init__(self, files: PolicyFiles, client: Store, worker: Worker, tenant_time_zone: str) -> None:
         self._files = files
         self._client = client
         self._worker = worker

@@ -6,18 +6,18 @@ A resume token from before that id is refused: reading on from it would skip dec
 import asyncio
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server.feed.token import order
 from server.settings import Settings
+from server.store.connection import Store
 from server.store.keys import TENANTS_KEY, Partition
 
 INTERVAL_SECONDS = 60.0
 log = structlog.get_logger()
 
 
-async def trim(client: Redis, partition: Partition, retention_ms: int) -> str | None:
+async def trim(client: Store, partition: Partition, retention_ms: int) -> str | None:
     """Remove what is older than the retention, counted back from the newest entry; return the last log id that went."""
     newest = await client.xrevrange(partition.log, count=1)
     if not newest:
@@ -36,7 +36,7 @@ async def trim(client: Redis, partition: Partition, retention_ms: int) -> str | 
     return last
 
 
-async def trim_for_ever(client: Redis, settings: Settings) -> None:
+async def trim_for_ever(client: Store, settings: Settings) -> None:
     """Trim every tenant's logs once a minute."""
     retention_ms = settings.log_retention_hours * 3_600_000
     while True:

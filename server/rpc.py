@@ -4,6 +4,8 @@ Methods are registered from the contract's own descriptors, so none can be forgo
 reason. Messages are parsed here rather than by gRPC, which would report damaged ones as a fault of ours.
 """
 
+from __future__ import annotations  # gRPC's stubs are generic, its classes are not
+
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -122,7 +124,7 @@ class Rpc:
 
 def service_handler(
     service: ServiceDescriptor, handlers: Mapping[str, Handler], *, manual_clock: bool
-) -> grpc.GenericRpcHandler[Any, Any]:
+) -> grpc.GenericRpcHandler:
     """Return all methods of a service; those without a handler answer UNIMPLEMENTED with a reason."""
     methods = {
         method.name: Rpc(method, handlers.get(method.name), manual_clock=manual_clock).grpc_handler(method)

@@ -3,6 +3,8 @@
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -60,6 +62,11 @@ class Checker:
         """Check an amount of money."""
         if not math.isfinite(value) or value < 0:
             self.note(path, "must be finite and not negative")
+
+
+def wire(member: IntEnum) -> Any:
+    """Return an enumeration's number; the contract's enumerations have the same, each with a type of its own."""
+    return int(member)
 
 
 def instant_of(time: Timestamp) -> int:

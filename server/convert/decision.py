@@ -11,7 +11,7 @@ from keepwell.v1 import decision_pb2, decision_service_pb2
 
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
-from server.convert.checks import timestamp_of
+from server.convert.checks import timestamp_of, wire
 from server.feed.item import FeedItem
 from server.road.assess import Assessed
 
@@ -22,7 +22,7 @@ NO_HIT = decision_pb2.RULE_OUTCOME_NO_HIT
 def _intervention(action: InterventionAction) -> decision_pb2.InterventionAction:
     return decision_pb2.InterventionAction(
         intervention_id=action.intervention_id,
-        channel=int(action.channel),
+        channel=wire(action.channel),
         playbook=action.playbook,
         priority=action.priority,
         not_before=timestamp_of(action.not_before),
@@ -37,9 +37,9 @@ def _intervention(action: InterventionAction) -> decision_pb2.InterventionAction
 def _suppression(suppression: Suppression) -> decision_pb2.Suppression:
     eligible_at = suppression.next_eligible_at
     return decision_pb2.Suppression(
-        channel=int(suppression.channel or 0),
+        channel=None if suppression.channel is None else wire(suppression.channel),
         playbook=suppression.playbook,
-        reason=int(suppression.reason),
+        reason=wire(suppression.reason),
         rule=suppression.rule,
         limit_name=suppression.limit_name,
         observed=suppression.observed,
@@ -68,20 +68,20 @@ def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
     message = decision_pb2.Decision(
         decision_id=decision.decision_id,
         lead_id=decision.lead_id,
-        verdict=int(decision.verdict),
+        verdict=wire(decision.verdict),
         assessment=decision_pb2.ChurnRiskAssessment(
             churn_probability=assessment.churn_probability,
-            stage=int(decision.stage),
+            stage=wire(decision.stage),
             factors=[decision_pb2.Factor(feature=f, value=v, contribution=c) for f, v, c in assessed.factors],
             model_version=assessment.model_version,
-            source=int(assessment.source),
+            source=wire(assessment.source),
             degraded_reason=assessment.degraded_reason,
             assessed_at=timestamp_of(assessment.assessed_at),
         ),
         interventions=[_intervention(action) for action in decision.interventions],
         suppressions=[_suppression(suppression) for suppression in decision.suppressions],
         escalation=None if decision.escalation is None else escalation_message(decision.lead_id, decision.escalation),
-        cause=int(decision.cause),
+        cause=wire(decision.cause),
         holdout_arm=decision.holdout_arm,
         policy_name=decision.policy_name,
         policy_version=decision.policy_version,

@@ -10,13 +10,14 @@ from model.features import CATEGORIES, NUMERIC
 from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
 from rules.vocabulary import Channel, ConsentState
-from server.convert.checks import Checker, instant_of, timestamp_of
+from server.convert.checks import Checker, instant_of, timestamp_of, wire
 from server.convert.request import given_profile
 from server.errors import FieldViolation, InvalidFieldsError
 from server.road.compute import FUTURE_TOLERANCE_MS
 from server.road.job import Change, LeadRecord
 
-CONSENT_STATES = (ConsentState.GRANTED, ConsentState.WITHDRAWN)
+CONSENT_STATES = frozenset(map(int, ConsentState))
+CHANNELS = frozenset(map(int, Channel))
 
 
 def profile_of(path: str, message: lead_pb2.LeadProfile) -> LeadProfile:
@@ -47,9 +48,9 @@ def consent_change(request: lead_service_pb2.SetConsentRequest) -> Change:
     scope = request.WhichOneof("scope")
     if scope is None or (scope == "all" and not request.all):
         check.note("channel", "either channel or all must be set")
-    elif scope == "channel" and request.channel not in iter(Channel):
+    elif scope == "channel" and int(request.channel) not in CHANNELS:
         check.note("channel", f"must be one of {', '.join(decision_pb2.InterventionChannel.keys()[1:])}")
-    if request.state not in CONSENT_STATES:
+    if int(request.state) not in CONSENT_STATES:
         check.note("state", "must be CONSENT_STATE_GRANTED or CONSENT_STATE_WITHDRAWN")
     check.raise_if_any()
     channels = list(Channel) if scope == "all" else [Channel(request.channel)]
@@ -85,8 +86,8 @@ def consent_messages(state: LeadState) -> list[lead_pb2.ChannelConsent]:
     """Return a lead's latest word on each channel."""
     return [
         lead_pb2.ChannelConsent(
-            channel=channel,
-            state=int(consent.state),
+            channel=wire(Channel(channel)),
+            state=wire(consent.state),
             source=consent.source,
             occur_time=timestamp_of(consent.occurred_at),
         )
@@ -123,9 +124,9 @@ def _assessment(record: LeadRecord) -> decision_pb2.ChurnRiskAssessment | None:
         return None
     return decision_pb2.ChurnRiskAssessment(
         churn_probability=last.churn_probability,
-        stage=int(record.state.stage),
+        stage=wire(record.state.stage),
         model_version=last.model_version,
-        source=int(last.source),
+        source=wire(last.source),
         assessed_at=timestamp_of(last.assessed_at),
     )
 
@@ -146,7 +147,7 @@ def _escalation(lead_id: str, state: LeadState) -> decision_pb2.Escalation | Non
 
 def _headroom(row: Headroom) -> lead_pb2.ChannelHeadroom:
     return lead_pb2.ChannelHeadroom(
-        channel=int(row.channel),
+        channel=wire(row.channel),
         limit_name=row.limit_name,
         used=row.used,
         limit=row.maximum,

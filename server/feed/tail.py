@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server.feed.item import FeedItem, MakeItems
 from server.feed.token import Position, order
+from server.store.connection import Store
 from server.store.keys import Partition
 from server.store.log import parse_entry
 
@@ -30,7 +30,7 @@ class Follower:
     The window holds everything that lies after `floor` and up to `position`.
     """
 
-    def __init__(self, client: Redis, tenant: str, partitions: Sequence[Partition], make_items: MakeItems) -> None:
+    def __init__(self, client: Store, tenant: str, partitions: Sequence[Partition], make_items: MakeItems) -> None:
         self._client = client
         self._tenant = tenant
         self._partitions = partitions
@@ -112,7 +112,7 @@ def moved(position: Position, place: int, log_id: str) -> Position:
     return (*position[:place], log_id, *position[place + 1 :])
 
 
-async def newest_position(client: Redis, partitions: Sequence[Partition]) -> Position:
+async def newest_position(client: Store, partitions: Sequence[Partition]) -> Position:
     """Return the end of every partition's log."""
     pipeline = client.pipeline(transaction=False)
     for partition in partitions:
@@ -121,7 +121,7 @@ async def newest_position(client: Redis, partitions: Sequence[Partition]) -> Pos
     return tuple(reply[0][0].decode() if reply else "0-0" for reply in replies)
 
 
-async def trimmed_position(client: Redis, partitions: Sequence[Partition]) -> Position:
+async def trimmed_position(client: Store, partitions: Sequence[Partition]) -> Position:
     """Return the last log id that retention removed, of every partition."""
     trimmed = await client.mget([partition.trimmed for partition in partitions])
     return tuple(log_id.decode() if log_id else "0-0" for log_id in trimmed)
@@ -134,7 +134,7 @@ def is_expired(position: Position, trimmed: Position) -> bool:
 
 
 async def read_page(
-    client: Redis, tenant: str, partitions: Sequence[Partition], position: Position, make_items: MakeItems
+    client: Store, tenant: str, partitions: Sequence[Partition], position: Position, make_items: MakeItems
 ) -> tuple[list[FeedItem], Position]:
     """Return the next items after a position, at most a page a partition, and the position after them."""
     pipeline = client.pipeline(transaction=False)

@@ -10,9 +10,8 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import NamedTuple
 
-from redis.asyncio import Redis
-
 from server.errors import ResumeTokenInvalidError
+from server.store.connection import Store
 from server.store.keys import TOKEN_KEY
 
 MAC_BYTES = 16
@@ -64,7 +63,7 @@ class TokenSealer(NamedTuple):
         return blake2b(tenant.encode() + b"\0" + body, key=self.key, digest_size=MAC_BYTES).digest()
 
 
-async def load_sealer(client: Redis) -> TokenSealer:
+async def load_sealer(client: Store) -> TokenSealer:
     """Return the sealer with the store's key, which the first server made."""
     await client.set(TOKEN_KEY, secrets.token_bytes(32), nx=True)
     key: bytes = await client.get(TOKEN_KEY)

@@ -7,12 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from redis.asyncio import Redis
-
 from server.errors import ResumeTokenExpiredError
 from server.feed.item import FeedFilter, FeedItem, MakeItems
 from server.feed.tail import Follower, is_expired, moved, read_page, trimmed_position
 from server.feed.token import Position, order
+from server.store.connection import Store
 from server.store.keys import Partition
 
 DRAIN_CHECK_SECONDS = 0.25
@@ -30,7 +29,7 @@ class Watch:
 
     def __init__(
         self,
-        client: Redis,
+        client: Store,
         tenant: str,
         partitions: Sequence[Partition],
         follower: Follower,

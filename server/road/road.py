@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as StoreTimeoutError
@@ -23,11 +22,13 @@ from server.errors import (
     StateUnavailableError,
 )
 from server.metrics import BATCH_LEADS, CONFLICTS, DECISIONS
+from server.road.assess import Model
 from server.road.clock import ClockGuard
-from server.road.compute import FINGERPRINT_BYTES, EncodeDecision, LeadPlan, LeadWork, Model, Policy, Tally, World, plan
+from server.road.compute import FINGERPRINT_BYTES, EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World, plan
 from server.road.day import Day, day_of
 from server.road.gathering import gather_query, tally_of
 from server.road.job import Change, Changed, Committed, DecideInput, Job, LeadRecord, Outcome, Ticket
+from server.store.connection import Store
 from server.store.keys import Partition, partition_of
 from server.store.log import read_entries
 from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather
@@ -65,7 +66,7 @@ class Road:
 
     def __init__(
         self,
-        client: Redis,
+        client: Store,
         settings: RoadSettings,
         policy_of: Callable[[str], Policy],
         model: Model,
@@ -267,7 +268,7 @@ class Road:
             job.settle(Committed(entry.decision, entry.hits, replayed=True))
 
     def _compute(self, decided: list[tuple[Part, Snapshot]]) -> list[tuple[Part, Day, list[LeadPlan]]]:
-        """Runs in the worker thread."""
+        """Plan every part; called in the worker thread."""
         computed = []
         for part, snapshot in decided:
             day = day_of(snapshot.now, self._settings.tenant_time_zone)

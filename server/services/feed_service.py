@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import structlog
 from keepwell.v1 import feed_service_pb2 as messages
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from rules.vocabulary import Channel, Stage, Verdict
@@ -19,6 +18,7 @@ from server.feed.token import Position, TokenSealer, filter_digest, load_sealer,
 from server.feed.watch import Batch, Watch
 from server.metrics import WATCHERS
 from server.rpc import Context, Handler
+from server.store.connection import Store
 from server.store.keys import Partition
 
 HEARTBEAT_SECONDS, SHORTEST_SECONDS, LONGEST_SECONDS = 15.0, 0.1, 300.0
@@ -32,8 +32,8 @@ class FeedService:
 
     def __init__(
         self,
-        client: Redis,
-        blocking: Redis,
+        client: Store,
+        blocking: Store,
         make_items: MakeItems,
         partitions: int,
         stall_seconds: float,
@@ -139,12 +139,12 @@ def _checked(request: messages.WatchDecisionsRequest) -> tuple[FeedFilter, float
     check = Checker()
     wanted = request.filter
     for name, values, kind in (
-        ("stages", wanted.stages, Stage),
-        ("channels", wanted.channels, Channel),
-        ("verdicts", wanted.verdicts, Verdict),
+        ("stages", set(map(int, wanted.stages)), Stage),
+        ("channels", set(map(int, wanted.channels)), Channel),
+        ("verdicts", set(map(int, wanted.verdicts)), Verdict),
     ):
-        for place, value in enumerate(values):
-            if value not in iter(kind):
+        for place, value in enumerate(sorted(values)):
+            if value not in set(map(int, kind)):
                 check.note(f"filter.{name}[{place}]", f"must be one of {', '.join(member.name for member in kind)}")
     if len(wanted.lead_ids) > FILTER_LEADS:
         check.note("filter.lead_ids", f"must be at most {FILTER_LEADS}")
@@ -156,5 +156,5 @@ def _checked(request: messages.WatchDecisionsRequest) -> tuple[FeedFilter, float
         if not SHORTEST_SECONDS <= heartbeat <= LONGEST_SECONDS:
             check.note("heartbeat", f"must be {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds")
     check.raise_if_any()
-    filters = map(frozenset, (wanted.stages, wanted.channels, wanted.verdicts, wanted.lead_ids))
-    return FeedFilter(*filters, wanted.escalations_only), heartbeat
+    stages, channels, verdicts = (frozenset(map(int, v)) for v in (wanted.stages, wanted.channels, wanted.verdicts))
+    return FeedFilter(stages, channels, verdicts, frozenset(wanted.lead_ids), wanted.escalations_only), heartbeat

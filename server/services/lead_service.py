@@ -6,7 +6,6 @@ from typing import Any
 import structlog
 from keepwell.v1 import lead_pb2
 from keepwell.v1 import lead_service_pb2 as messages
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from rules.headroom import cooldowns, headroom, holdout_arm
@@ -21,6 +20,7 @@ from server.road.job import Change, Changed, Outcome
 from server.road.road import Road
 from server.rpc import Handler
 from server.status import status_of
+from server.store.connection import Store
 from server.store.keys import request_key
 from server.store.record import decode_record
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class LeadService:
     """Keeps what decisions are made from."""
 
-    def __init__(self, road: Road, shelf: PolicyShelf, client: Redis, partitions: int) -> None:
+    def __init__(self, road: Road, shelf: PolicyShelf, client: Store, partitions: int) -> None:
         self._road = road
         self._shelf = shelf
         self._client = client

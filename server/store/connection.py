@@ -4,12 +4,15 @@ redis-py retries a command ten times by default: a script whose answer was lost 
 retried below the road.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+# redis-py says that any answer may be bytes or text; without decoding all of ours are bytes, which it cannot express.
+Store: TypeAlias = Any
 
 OLDEST = 7
 CONNECT_SECONDS = 0.5
@@ -31,8 +34,8 @@ class StoreFacts(NamedTuple):
 class StoreConnections(NamedTuple):
     """One client for commands, which answer at once, and one for reads that wait."""
 
-    commit: Redis
-    blocking: Redis
+    commit: Store
+    blocking: Store
 
     async def aclose(self) -> None:
         """Close both."""
@@ -45,7 +48,7 @@ class StoreConnections(NamedTuple):
 def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
     """Return clients of the store at a URL; nothing is sent yet."""
 
-    def client(socket_seconds: float | None) -> Redis:
+    def client(socket_seconds: float | None) -> Store:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=32,
@@ -59,7 +62,7 @@ def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
     return StoreConnections(client(timeout_seconds), client(None))
 
 
-async def check_store(client: Redis) -> StoreFacts:
+async def check_store(client: Store) -> StoreFacts:
     """Return what the store is; raises StoreUnsafeError when it could lose or forget what it has confirmed."""
     info: dict[str, Any] = await client.info()
     facts = StoreFacts(
@@ -84,7 +87,7 @@ async def check_store(client: Redis) -> StoreFacts:
     return facts
 
 
-async def _setting(client: Redis, name: str) -> str:
+async def _setting(client: Store, name: str) -> str:
     try:
         answer = await client.config_get(name)
     except RedisError:  # managed stores forbid CONFIG; their durability is the operator's contract

@@ -1,4 +1,4 @@
-"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
+r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
 
     {T/p}:lead:<lead_id>      string  the lead's record: `<version> <last log id>\\n` + LeadRecord; until erased
     {T/p}:decision:<id>       string  where a decision lies: 16 bytes of request fingerprint + its log id; the log's

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
-
 from server.errors import DecisionNotFoundError
+from server.store.connection import Store
 from server.store.keys import Partition
 
 NO_ENTRY = "0-0"
@@ -27,7 +26,7 @@ def parse_entry(reply: tuple[bytes, Any]) -> LogEntry:
     return LogEntry(log_id.decode(), fields[b"d"], fields[b"t"], fields[b"i"], fields[b"p"].decode())
 
 
-async def read_entries(client: Redis, partition: Partition, log_ids: Sequence[str]) -> list[LogEntry]:
+async def read_entries(client: Store, partition: Partition, log_ids: Sequence[str]) -> list[LogEntry]:
     """Return the entries with these log ids.
 
     Raises:
@@ -43,7 +42,7 @@ async def read_entries(client: Redis, partition: Partition, log_ids: Sequence[st
     return [parse_entry(reply[0]) for reply in replies]
 
 
-async def locate(client: Redis, partitions: Sequence[Partition], decision_id: str) -> tuple[Partition, str]:
+async def locate(client: Store, partitions: Sequence[Partition], decision_id: str) -> tuple[Partition, str]:
     """Return where a decision lies: its partition and its log id.
 
     Raises:
@@ -59,7 +58,7 @@ async def locate(client: Redis, partitions: Sequence[Partition], decision_id: st
     raise DecisionNotFoundError("there is no decision with this id")
 
 
-async def lead_entries(client: Redis, partition: Partition, newest: str, count: int) -> tuple[list[LogEntry], str]:
+async def lead_entries(client: Store, partition: Partition, newest: str, count: int) -> tuple[list[LogEntry], str]:
     """Return up to `count` entries of one lead, newest first, and the log id to go on from ("0-0": none is left).
 
     Each entry names the lead's entry before it, so no index has to be kept.

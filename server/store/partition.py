@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from server.store.connection import Store
 from server.store.keys import Partition
 from server.store.scripts import COMMIT, GATHER
 
@@ -159,13 +159,13 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
     return [COMMIT_SHA, len(keys), *keys, *arguments]
 
 
-async def load_scripts(client: Redis) -> None:
+async def load_scripts(client: Store) -> None:
     """Make both scripts known to the store; needed again whenever it was restarted."""
     await client.script_load(GATHER)
     await client.script_load(COMMIT)
 
 
-async def _run(client: Redis, calls: Sequence[list[Any]]) -> list[Any]:
+async def _run(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
     """Return the scripts' replies, from one round trip; scripts the store has forgotten are loaded and run again.
 
     NOSCRIPT means that nothing was done, so running such a call again cannot commit twice.
@@ -183,7 +183,7 @@ async def _run(client: Redis, calls: Sequence[list[Any]]) -> list[Any]:
     return replies
 
 
-async def _round_trip(client: Redis, calls: Sequence[list[Any]]) -> list[Any]:
+async def _round_trip(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for call in calls:
         pipeline.execute_command("EVALSHA", *call)
@@ -191,12 +191,12 @@ async def _round_trip(client: Redis, calls: Sequence[list[Any]]) -> list[Any]:
     return replies
 
 
-async def gather(client: Redis, queries: Sequence[GatherQuery]) -> list[Snapshot]:
+async def gather(client: Store, queries: Sequence[GatherQuery]) -> list[Snapshot]:
     """Return one snapshot for each query, from one round trip."""
     return [_snapshot(reply) for reply in await _run(client, [_gather_arguments(query) for query in queries])]
 
 
-async def commit(client: Redis, batches: Sequence[CommitBatch]) -> list[list[str]]:
+async def commit(client: Store, batches: Sequence[CommitBatch]) -> list[list[str]]:
     """Return, for each lead of each batch, its log ids joined by blanks, or the word for why it was refused."""
     replies = await _run(client, [_commit_arguments(batch) for batch in batches])
     return [[reply.decode() for reply in replies_of_batch] for replies_of_batch in replies]

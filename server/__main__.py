@@ -1,0 +1,5 @@
+"""`python -m server` is `keepwell`."""
+
+from server.cli import main
+
+main()

@@ -1,0 +1,21 @@
+"""The `keepwell` command."""
+
+import typer
+
+from server.cli import ask, policy, serve, train
+from server.cli.demo import demo
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Decides whom to contact, and never contacts too often.")
+app.command()(serve.serve)
+app.command()(demo)
+app.command()(ask.decide)
+app.command()(ask.watch)
+app.command()(ask.lead)
+app.command()(ask.verify)
+app.command()(train.train)
+app.add_typer(policy.app, name="policy")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

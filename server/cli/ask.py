@@ -1,0 +1,145 @@
+"""`keepwell decide`, `watch`, `lead` and `verify`: ask a running service."""
+
+import uuid
+from typing import Annotated
+
+import typer
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from rich.console import Console
+
+from keepwell.v1 import (
+    decision_pb2,
+    decision_service_pb2,
+    decision_service_pb2_grpc,
+    feed_service_pb2,
+    feed_service_pb2_grpc,
+    lead_pb2,
+    lead_service_pb2,
+    lead_service_pb2_grpc,
+)
+from server.cli.calling import DEADLINE_SECONDS, DEFAULT_SERVER, Json, Server, Tenant, channel_to, metadata_of
+from server.cli.show import decision_lines
+
+Option, Argument = typer.Option, typer.Argument
+console = Console()
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator:
+            typer.echo(f"--feature {text}: must be NAME=VALUE", err=True)
+            raise typer.Exit(2)
+        pairs[name] = value
+    return pairs
+
+
+def _features(given: list[str]) -> decision_pb2.Features | None:
+    if not given:
+        return None
+    features = decision_pb2.Features()
+    for name, value in _pairs(given).items():
+        try:
+            features.numbers[name] = float(value)
+        except ValueError:
+            features.categories[name] = value
+    return features
+
+
+def _print(message: Message) -> None:
+    print(MessageToJson(message, preserving_proto_field_name=True, indent=None))
+
+
+def decide(
+    lead_id: Annotated[str, Argument(help="the lead")],
+    probability: Annotated[float | None, Option(help="use this churn probability instead of the model's")] = None,
+    feature: Annotated[list[str] | None, Option(help="NAME=VALUE; may be repeated")] = None,
+    time_zone: Annotated[str, Option(help="the lead's IANA time zone")] = "",
+    request_id: Annotated[str | None, Option(help="makes a retry safe; made up when absent")] = None,
+    explain: Annotated[bool, Option("--explain", help="show what moved the score")] = False,
+    preview: Annotated[bool, Option("--preview", help="answer, and write nothing")] = False,
+    server: Server = DEFAULT_SERVER,
+    tenant: Tenant = "default",
+    json: Json = False,
+) -> None:
+    """Ask for a decision about one lead."""
+    request = decision_service_pb2.DecideRequest(
+        request_id=request_id or uuid.uuid4().hex,
+        lead_id=lead_id,
+        features=_features(feature or []),
+        churn_probability=probability,
+        profile=lead_pb2.LeadProfile(time_zone=time_zone) if time_zone else None,
+        explain=explain,
+    )
+    with channel_to(server) as channel:
+        stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+        method = stub.Preview if preview else stub.Decide
+        response = method(request, timeout=DEADLINE_SECONDS, metadata=metadata_of(tenant))
+    if json:
+        _print(response)
+    else:
+        console.print("\n".join(decision_lines(response.decision)), highlight=False)
+
+
+def watch(
+    earliest: Annotated[bool, Option("--earliest", help="start with the oldest decision that is retained")] = False,
+    after: Annotated[str, Option(help="resume after this token")] = "",
+    count: Annotated[int, Option(help="stop after so many decisions; 0 goes on")] = 0,
+    server: Server = DEFAULT_SERVER,
+    tenant: Tenant = "default",
+    json: Json = False,
+) -> None:
+    """Follow the decision feed."""
+    start = feed_service_pb2.FeedStart(latest=Empty())
+    if after or earliest:
+        start = feed_service_pb2.FeedStart(after=after) if after else feed_service_pb2.FeedStart(earliest=Empty())
+    seen = 0
+    with channel_to(server) as channel:
+        stub = feed_service_pb2_grpc.FeedServiceStub(channel)
+        request = feed_service_pb2.WatchDecisionsRequest(start=start)
+        for response in stub.WatchDecisions(request, metadata=metadata_of(tenant)):
+            for decision in response.decisions:
+                seen += 1
+                if json:
+                    _print(decision)
+                else:
+                    console.print(decision_lines(decision)[0], highlight=False)
+                if seen == count:
+                    console.print(f"resume with --after {response.resume_token}", highlight=False, soft_wrap=True)
+                    return
+
+
+def lead(
+    lead_id: Annotated[str, Argument(help="the lead")],
+    server: Server = DEFAULT_SERVER,
+    tenant: Tenant = "default",
+) -> None:
+    """Show everything that is remembered of a lead, as JSON."""
+    with channel_to(server) as channel:
+        stub = lead_service_pb2_grpc.LeadServiceStub(channel)
+        request = lead_service_pb2.GetLeadRequest(lead_id=lead_id)
+        view = stub.GetLead(request, timeout=DEADLINE_SECONDS, metadata=metadata_of(tenant))
+    print(MessageToJson(view, preserving_proto_field_name=True))
+
+
+def verify(
+    decision_id: Annotated[str, Argument(help="the decision")],
+    server: Server = DEFAULT_SERVER,
+    tenant: Tenant = "default",
+    json: Json = False,
+) -> None:
+    """Have a decision made again from its stored inputs, and compared."""
+    with channel_to(server) as channel:
+        stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+        request = decision_service_pb2.VerifyDecisionRequest(decision_id=decision_id)
+        response = stub.VerifyDecision(request, timeout=DEADLINE_SECONDS, metadata=metadata_of(tenant))
+    if json:
+        _print(response)
+    elif response.match:
+        console.print(f"{decision_id}: made again from its inputs, byte for byte the same", highlight=False)
+    for mismatch in response.mismatches if not json else ():
+        console.print(f"{mismatch.field_path}: stored {mismatch.stored}, recomputed {mismatch.recomputed}", highlight=False)
+    raise typer.Exit(0 if response.match else 1)

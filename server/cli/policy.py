@@ -1,0 +1,73 @@
+"""`keepwell policy`: check, test and explain policies without a server."""
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rules.compiler import compile_policy
+from rules.diagnostics import PolicyInvalidError
+from rules.policy_tests import run_policy_tests
+from rules.source import check_policy, content_hash, json_schema, read_policy
+from server.cli.calling import Json
+
+app = typer.Typer(no_args_is_help=True, help="Check, test and explain policies without a server.")
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the policy")]
+console = Console()
+
+
+@app.command()
+def check(file: File, json: Json = False) -> None:
+    """Say what is wrong or doubtful, by line and column; exit 1 for errors."""
+    found = check_policy(file.read_text())
+    if json:
+        print(json_module.dumps([diagnostic._asdict() for diagnostic in found]))
+    else:
+        for diagnostic in found:
+            typer.echo(f"{file}:{diagnostic}")
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        raise typer.Exit(1)
+    if not json:
+        typer.echo(f"{file}: version {content_hash(read_policy(file.read_text()))}")
+
+
+@app.command()
+def test(file: File, tests: Annotated[Path | None, typer.Option(help="default: <policy>_test.yaml")] = None) -> None:
+    """Run a policy's tests; exit 1 when one fails."""
+    cases = tests or file.with_name(f"{file.stem}_test.yaml")
+    try:
+        results = run_policy_tests(file.read_text(), cases.read_text())
+    except (PolicyInvalidError, OSError) as error:
+        typer.echo(f"{cases}: {error}", err=True)
+        raise typer.Exit(1) from error
+    for result in results:
+        console.print(f"{'[green]ok  [/]' if result.passed else '[red]FAIL[/]'} {result.name}", highlight=False)
+        for difference in result.differences:
+            console.print(f"       {difference}", highlight=False)
+    failed = sum(not result.passed for result in results)
+    typer.echo(f"{len(results) - failed} passed, {failed} failed")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def explain(file: File) -> None:
+    """List the rules that a policy becomes, in the order in which they are evaluated."""
+    try:
+        document = read_policy(file.read_text())
+    except PolicyInvalidError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    compiled = compile_policy(document, content_hash(document))
+    table = Table("rule", "is true when", title=f"{document.name}, version {compiled.version}")
+    for rule in compiled.trace_rules:
+        table.add_row(rule.name, rule.condition)
+    console.print(table)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy, for an editor."""
+    print(json_module.dumps(json_schema(), indent=2))

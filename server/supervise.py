@@ -1,0 +1,113 @@
+"""Processes: the embedded store beside one serving process, or beside several that share the port."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import structlog
+import typer
+
+from server.logs import configure_logs
+from server.settings import Settings
+from server.store.binary import NoStoreBinaryError
+from server.store.embedded import EmbeddedStore, StoreLockedError, StoreStartError
+
+WATCH_SECONDS = 0.2
+log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def store_of(settings: Settings) -> Iterator[str]:
+    """Run the embedded store, watched, unless there is a store already; yield its URL."""
+    if settings.redis_url is not None:
+        yield settings.redis_url
+        return
+    try:
+        store = EmbeddedStore.start(settings.data_dir / "store", settings.store_binary)
+    except (StoreLockedError, StoreStartError, NoStoreBinaryError) as error:
+        typer.echo(f"store: {error}", err=True)
+        raise typer.Exit(1) from error
+    ending = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(store, ending), daemon=True)
+    watcher.start()
+    try:
+        yield store.url
+    finally:
+        ending.set()
+        watcher.join()
+        store.stop()
+
+
+def _watch(store: EmbeddedStore, ending: threading.Event) -> None:
+    """Start the store again whenever it dies."""
+    while not ending.wait(WATCH_SECONDS):
+        try:
+            if store.ensure_running():
+                log.error("store_restarted", pid=store.pid)
+        except StoreStartError as error:
+            log.error("store_down", error=str(error))  # noqa: TRY400 (the reason is the message)
+
+
+def run_one(settings: Settings) -> int:
+    """Serve in this process; return the exit code."""
+    configure_logs(settings.log_level)
+    with store_of(settings) as url:
+        return serve_here(settings, url)
+
+
+def serve_here(settings: Settings, store_url: str) -> int:
+    """Serve on a store that runs already; return the exit code."""
+    import uvloop
+
+    from rules.diagnostics import PolicyInvalidError
+    from server.app import serve
+    from server.store.connection import StoreUnsafeError
+
+    def ready(port: int) -> None:
+        host = settings.listen.rpartition(":")[0]
+        print(f"keepwell is ready on {host}:{port}", flush=True)
+
+    try:
+        uvloop.run(serve(settings, store_url, ready))
+    except (PolicyInvalidError, StoreUnsafeError, OSError, RuntimeError) as error:
+        typer.echo(f"cannot serve: {error}", err=True)
+        return 1
+    return 0
+
+
+def run_many(settings: Settings) -> int:
+    """Serve in several processes that share the port; this one keeps the store and passes signals on. Return the exit code."""
+    configure_logs(settings.log_level)
+    with store_of(settings) as url:
+        environment = {**os.environ, **_variables(settings), "KEEPWELL_REDIS_URL": url}
+        command = [sys.executable, "-m", "server.supervise"]
+        children = [
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+            for _ in range(settings.processes)
+        ]
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: [child.send_signal(received) for child in children])
+        lines = [child.stdout.readline() if child.stdout else "" for child in children]
+        if all(lines):
+            print(lines[0].strip(), flush=True)
+        codes = [child.wait() for child in children]
+    return max(map(abs, codes))
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    return {f"KEEPWELL_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()}
+
+
+def main() -> int:
+    """Serve as one of several; settings and store come from the environment."""
+    settings = Settings()
+    configure_logs(settings.log_level)
+    return serve_here(settings, settings.redis_url or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
