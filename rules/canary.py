@@ -15,6 +15,7 @@ from rules.compiler import compile_policy
 from rules.diagnostics import Diagnostic, PolicyInvalidError
 from rules.engine import RuleEngine
 from rules.reference import true_rules
+from rules.rulebook import phrase
 from rules.sheet import written
 
 VECTORS = 500
@@ -58,7 +59,7 @@ def disagreements(policy: CompiledPolicy, count: int = VECTORS) -> list[str]:
         message = ",".join(f'"{fact}":{written(value)}' for fact, value in facts.items())
         differing |= set(engine.fired(message)) ^ set(true_rules(policy.rules, facts))
     engine.close()
-    return sorted({policy.trace_rules[policy.rules[rule].trace].name for rule in differing})
+    return sorted({phrase(policy.rules[rule].leaves) for rule in differing})
 
 
 def check_in_subprocess(source: str, timeout_seconds: float) -> None:

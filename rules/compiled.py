@@ -22,7 +22,7 @@ class Leaf(NamedTuple):
 
 
 class EngineRule(NamedTuple):
-    """A conjunction of leaves; `trace` is the place of the policy's own rule that it belongs to."""
+    """A conjunction of leaves; `trace` is the place of the policy's own rule that it belongs to, -1 if none."""
 
     name: str
     leaves: tuple[Leaf, ...]

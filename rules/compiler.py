@@ -21,7 +21,7 @@ from rules.document import Intervention, Limit, PolicyDocument, Window
 from rules.hours import blocked_hours, is_inside, outside_hours
 from rules.lead import playbook_code
 from rules.legal_floor import LEGAL_FLOORS, LegalFloor
-from rules.rulebook import Rulebook
+from rules.rulebook import UNTRACED, Rulebook
 from rules.vocabulary import RISK_STAGES, Channel, ReasonCode, Stage
 from rules.windows import CountingWindow
 
@@ -227,11 +227,10 @@ class _Compiler:
         """Add one limit: a rule that is true when it is full, and one for each contact that the same decision adds."""
         name = f"limit.{limit.name}" + (f".{playbook}" if playbook else "")
         first = self._book.add(name[:64], [Leaf(fact, "gte", limit.max)])
-        trace = len(self._book.trace) - 1
         variants = [*first]
         for added in range(1, min(most, limit.max + 1)):
             variants.append(len(self._book.rules))
-            self._book.extend(name, trace, [[Leaf(fact, "gte", limit.max - added)]])
+            self._book.extend(name, UNTRACED, [[Leaf(fact, "gte", limit.max - added)]])
         self._limits.append(
             LimitRule(
                 limit.name,

@@ -16,6 +16,7 @@ from rules.facts import View
 from rules.lead import Contact, LeadState, OpenEscalation, playbook_code
 from rules.reference import true_rules
 from rules.retained import HISTORY_RETENTION_MS
+from rules.rulebook import UNTRACED
 from rules.sheet import FactSheet, zones_of
 from rules.stage import StageFinding, after_stage, find_stage
 from rules.vocabulary import ReasonCode, Stage, Verdict
@@ -131,7 +132,7 @@ class Decider:
             "holdout" if held_out else "treatment",
             self.policy.name,
             self.policy.version,
-            tuple(sorted({self.policy.rules[rule].trace for rule in fired})),
+            tuple(sorted({self.policy.rules[rule].trace for rule in fired} - {UNTRACED})),
             now,
             review_at,
         )

@@ -48,7 +48,7 @@ class GivenLead(Part):
     value: float | None = None
     currency: str = ""
     segment: str = ""
-    attributes: dict[str, str] = {}
+    attributes: dict[str, str] = Field(default_factory=dict)
 
 
 class Given(Part):
@@ -58,12 +58,12 @@ class Given(Part):
     churn_probability: float = Field(ge=0, le=1)
     lead: GivenLead = GivenLead()
     history: tuple[PastContact, ...] = ()
-    consent: dict[ChannelName, Literal["granted", "withdrawn"]] = {}
+    consent: dict[ChannelName, Literal["granted", "withdrawn"]] = Field(default_factory=dict)
     stage: StageWord = "none"
     below_for: Duration | None = None
     escalated_ago: Duration | None = None
     escalation_share_full: bool = False
-    tenant_used: dict[str, int] = {}
+    tenant_used: dict[str, int] = Field(default_factory=dict)
     features_age: Duration | None = Field(default=None, description="absent: the probability is the caller's")
     held_out: bool = False
 
@@ -154,7 +154,8 @@ def _situation(given: Given) -> Situation:
 
 def _state(given: Given, now: int) -> LeadState:
     history = sorted(
-        Contact(now - past.ago, Channel[past.channel.upper()], playbook_code(past.playbook), 0) for past in given.history
+        Contact(now - past.ago, Channel[past.channel.upper()], playbook_code(past.playbook), 0)
+        for past in given.history
     )
     consent = {
         int(Channel[channel.upper()]): Consent(ConsentState[said.upper()], "test", now - 1)
@@ -183,7 +184,10 @@ def _result(case: Case, decision: Decision) -> CaseResult:
         found.append(f"escalation: wanted {want.escalation}, got {target}")
     for wanted in want.suppressions:
         if not any(_is(wanted, suppression) for suppression in decision.suppressions):
-            reasons = [f"{s.channel.name.lower() if s.channel else 'escalation'} {s.reason.name}" for s in decision.suppressions]
+            reasons = [
+                f"{s.channel.name.lower() if s.channel else 'escalation'} {s.reason.name}"
+                for s in decision.suppressions
+            ]
             found.append(f"suppressions: wanted {wanted.model_dump(exclude_none=True)}, got {reasons}")
     return CaseResult(case.name, not found, found)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from rules.compiled import EngineRule, FactValue, Leaf, TraceRule
 
+UNTRACED = -1  # an engine rule that answers a question of the combiner and is no rule of the policy
 MAX_RULES = 250
 MAX_LEAVES = 8
 MAX_TRUE_AT_ONCE = 60

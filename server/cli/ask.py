@@ -81,7 +81,7 @@ def decide(
     if json:
         _print(response)
     else:
-        console.print("\n".join(decision_lines(response.decision)), highlight=False)
+        console.print("\n".join(decision_lines(response.decision)), highlight=False, soft_wrap=True)
 
 
 def watch(
@@ -106,7 +106,7 @@ def watch(
                 if json:
                     _print(decision)
                 else:
-                    console.print(decision_lines(decision)[0], highlight=False)
+                    console.print(decision_lines(decision)[0], highlight=False, soft_wrap=True)
                 if seen == count:
                     console.print(f"resume with --after {response.resume_token}", highlight=False, soft_wrap=True)
                     return
@@ -139,7 +139,7 @@ def verify(
     if json:
         _print(response)
     elif response.match:
-        console.print(f"{decision_id}: made again from its inputs, byte for byte the same", highlight=False)
+        console.print(f"{decision_id}: made again from its inputs, byte for byte the same", highlight=False, soft_wrap=True)
     for mismatch in response.mismatches if not json else ():
-        console.print(f"{mismatch.field_path}: stored {mismatch.stored}, recomputed {mismatch.recomputed}", highlight=False)
+        console.print(f"{mismatch.field_path}: stored {mismatch.stored}, recomputed {mismatch.recomputed}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if response.match else 1)

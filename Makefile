@@ -1,0 +1,46 @@
+# Two commands need no more than Python 3.11, 3.12 or 3.13 and a C compiler: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# durable_rules calls a function that Python 3.13 renamed; its own build ignores CFLAGS.
+ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 13))'),True)
+export CPPFLAGS += -DPyEval_CallObject=PyObject_CallObject
+endif
+
+.PHONY: demo test check proto bench lock clean
+
+demo: .venv/installed
+	$(BIN)/keepwell demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+# What has to be clean before a commit, besides the tests.
+check: .venv/installed
+	$(BIN)/ruff format --check server rules model tests proto/generate.py proto/check.py
+	$(BIN)/ruff check server rules model tests proto/generate.py proto/check.py
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python proto/generate.py --check
+	$(BIN)/python proto/check.py
+	$(BIN)/keepwell policy check rules/policies/default.yaml
+	$(BIN)/keepwell policy test rules/policies/default.yaml
+
+proto: .venv/installed
+	$(BIN)/python proto/generate.py
+
+bench: .venv/installed
+	$(BIN)/python -m tests.benchmark
+
+lock: .venv/installed
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header --generate-hashes pyproject.toml --output-file requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf .venv .venv-codegen .keepwell
