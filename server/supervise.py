@@ -89,8 +89,13 @@ def run_many(settings: Settings) -> int:
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
             for _ in range(settings.processes)
         ]
+
+        def pass_on(received: int, _frame: object) -> None:
+            for child in children:
+                child.send_signal(received)
+
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda received, _frame: [child.send_signal(received) for child in children])
+            signal.signal(number, pass_on)
         lines = [child.stdout.readline() if child.stdout else "" for child in children]
         if all(lines):
             print(lines[0].strip(), flush=True)

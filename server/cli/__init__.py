@@ -5,7 +5,9 @@ import typer
 from server.cli import ask, policy, serve, train
 from server.cli.demo import demo
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Decides whom to contact, and never contacts too often.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Decides whom to contact, and never contacts too often."
+)
 app.command()(serve.serve)
 app.command()(demo)
 app.command()(ask.decide)

@@ -7,8 +7,6 @@ import typer
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
-from rich.console import Console
-
 from keepwell.v1 import (
     decision_pb2,
     decision_service_pb2,
@@ -19,6 +17,8 @@ from keepwell.v1 import (
     lead_service_pb2,
     lead_service_pb2_grpc,
 )
+from rich.console import Console
+
 from server.cli.calling import DEADLINE_SECONDS, DEFAULT_SERVER, Json, Server, Tenant, channel_to, metadata_of
 from server.cli.show import decision_lines
 
@@ -139,7 +139,13 @@ def verify(
     if json:
         _print(response)
     elif response.match:
-        console.print(f"{decision_id}: made again from its inputs, byte for byte the same", highlight=False, soft_wrap=True)
+        console.print(
+            f"{decision_id}: made again from its inputs, byte for byte the same", highlight=False, soft_wrap=True
+        )
     for mismatch in response.mismatches if not json else ():
-        console.print(f"{mismatch.field_path}: stored {mismatch.stored}, recomputed {mismatch.recomputed}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{mismatch.field_path}: stored {mismatch.stored}, recomputed {mismatch.recomputed}",
+            highlight=False,
+            soft_wrap=True,
+        )
     raise typer.Exit(0 if response.match else 1)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, cast
 
 import grpc
 import typer
@@ -36,7 +36,7 @@ def metadata_of(tenant: str) -> tuple[tuple[str, str], ...]:
 
 def explain(error: grpc.RpcError) -> str:
     """Return an rpc's error in words, with its reason and bad fields."""
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(cast("grpc.Call", error))
     if status is None:
         return f"{error.code().name}: {error.details()}"
     lines = [status.message]

@@ -34,8 +34,10 @@ def check(file: File, json: Json = False) -> None:
         typer.echo(f"{file}: version {content_hash(read_policy(file.read_text()))}")
 
 
-@app.command()
-def test(file: File, tests: Annotated[Path | None, typer.Option(help="default: <policy>_test.yaml")] = None) -> None:
+@app.command("test")
+def run_tests(
+    file: File, tests: Annotated[Path | None, typer.Option(help="default: <policy>_test.yaml")] = None
+) -> None:
     """Run a policy's tests; exit 1 when one fails."""
     cases = tests or file.with_name(f"{file.stem}_test.yaml")
     try:

@@ -43,7 +43,8 @@ def serve(
         clock=clock,
     )
     if not is_loopback(settings.listen):
-        typer.echo("listen: without authentication the service listens on loopback only, such as 127.0.0.1:50051", err=True)
+        typer.echo(
+            "listen: without authentication the service listens on loopback only, such as 127.0.0.1:50051", err=True
+        )
         raise typer.Exit(2)
     raise typer.Exit(run_one(settings) if settings.processes == 1 else run_many(settings))
-

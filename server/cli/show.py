@@ -35,7 +35,9 @@ def decision_lines(decision: pb.Decision) -> list[str]:
     head = f"[{colour}]{verdict:9}[/] {decision.lead_id}  {stage_name(decision)} (P {assessment.churn_probability:.3f})"
     lines = [f"{head}  {decision.decision_id}"]
     for action in decision.interventions:
-        lines.append(f"  + {channel_name(action.channel)}: {action.playbook}, until {action.expire_time.ToJsonString()}")
+        lines.append(
+            f"  + {channel_name(action.channel)}: {action.playbook}, until {action.expire_time.ToJsonString()}"
+        )
     if decision.HasField("escalation"):
         lines.append(f"  ! {decision.escalation.target}: {decision.escalation.reason}")
     for suppression in decision.suppressions:
@@ -46,7 +48,9 @@ def decision_lines(decision: pb.Decision) -> list[str]:
 
 
 def _suppression(suppression: pb.Suppression) -> str:
-    text = f"{channel_name(suppression.channel)} {suppression.playbook}: {reason_name(suppression)} ({suppression.rule})"
+    text = (
+        f"{channel_name(suppression.channel)} {suppression.playbook}: {reason_name(suppression)} ({suppression.rule})"
+    )
     if suppression.HasField("observed"):
         text += f", {suppression.observed:g} of {suppression.limit:g}"
     if suppression.HasField("next_eligible_time"):

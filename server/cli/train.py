@@ -18,5 +18,10 @@ def train(
 
     with Progress() as progress:
         bar = progress.add_task("training", total=1.0)
-        run(output, seed=seed, leads=leads, progress=lambda what, share: progress.update(bar, description=what, completed=share))
+        run(
+            output,
+            seed=seed,
+            leads=leads,
+            progress=lambda what, share: progress.update(bar, description=what, completed=share),
+        )
     Console().print((output / "CARD.md").read_text(), highlight=False)
