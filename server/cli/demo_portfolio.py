@@ -59,7 +59,7 @@ class DemoPortfolio:
         for lead in np.flatnonzero(self._draw.random(self.leads) < CONSENTING):
             for channel in (decision_pb2.INTERVENTION_CHANNEL_PHONE, decision_pb2.INTERVENTION_CHANNEL_SMS):
                 request_ = lead_service_pb2.SetConsentRequest(
-                    lead_id=self._id(lead), channel=channel, state=lead_pb2.CONSENT_STATE_GRANTED, source="sign-up"
+                    lead_id=self._id(int(lead)), channel=channel, state=lead_pb2.CONSENT_STATE_GRANTED, source="sign-up"
                 )
                 self._leads.SetConsent(request_, metadata=self._now())
 

@@ -3,7 +3,6 @@
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -64,7 +63,7 @@ class Checker:
             self.note(path, "must be finite and not negative")
 
 
-def wire(member: IntEnum) -> Any:
+def wire(member: int) -> Any:
     """Return an enumeration's number; the contract's enumerations have the same, each with a type of its own."""
     return int(member)
 

@@ -15,6 +15,7 @@ from server.convert.checks import timestamp_of, wire
 from server.feed.item import FeedItem
 from server.road.assess import Assessed
 
+NO_CHANNEL = decision_pb2.INTERVENTION_CHANNEL_UNSPECIFIED
 HIT = decision_pb2.RULE_OUTCOME_HIT
 NO_HIT = decision_pb2.RULE_OUTCOME_NO_HIT
 
@@ -37,7 +38,7 @@ def _intervention(action: InterventionAction) -> decision_pb2.InterventionAction
 def _suppression(suppression: Suppression) -> decision_pb2.Suppression:
     eligible_at = suppression.next_eligible_at
     return decision_pb2.Suppression(
-        channel=None if suppression.channel is None else wire(suppression.channel),
+        channel=wire(suppression.channel or NO_CHANNEL),
         playbook=suppression.playbook,
         reason=wire(suppression.reason),
         rule=suppression.rule,
