@@ -67,6 +67,7 @@ CATEGORIES = (
     CategoryFeature("region", "region inside the country"),
 )
 _NUMERIC = {feature.name: place for place, feature in enumerate(NUMERIC)}
+_RANGES = {feature.name: (place, feature.lowest, feature.highest) for place, feature in enumerate(NUMERIC)}
 _CATEGORIES = {feature.name: place for place, feature in enumerate(CATEGORIES)}
 FEATURE_SCHEMA_HASH = hashlib.sha256(json.dumps([NUMERIC, CATEGORIES]).encode()).hexdigest()
 
@@ -85,26 +86,28 @@ def category_place(name: str) -> int:
     return _CATEGORIES[name]
 
 
-def check_number(name: str, value: float) -> None:
-    """Raise FeatureError unless the value is one that the feature can have."""
+def check_number(name: str, value: float) -> int:
+    """Return a number's place in the schema; raises FeatureError unless the value is one that the feature can have."""
+    range_ = _RANGES.get(name)
+    if range_ is not None and range_[1] <= value <= range_[2]:  # False for NaN, too
+        return range_[0]
     feature = NUMERIC[number_place(name)]
     if not math.isfinite(value):
         raise FeatureError("must be finite; leave an unknown feature out")
-    if not feature.lowest <= value <= feature.highest:
-        raise FeatureError(f"must be in [{feature.lowest:g}, {feature.highest:g}] {feature.unit}")
+    raise FeatureError(f"must be in [{feature.lowest:g}, {feature.highest:g}] {feature.unit}")
 
 
-def check_category(name: str, value: str) -> None:
-    """Raise FeatureError unless the value is one that the feature can have."""
-    category_place(name)
+def check_category(name: str, value: str) -> int:
+    """Return a category's place in the schema; raises FeatureError unless the value is one that the feature can have."""
+    place = category_place(name)
     if not 1 <= len(value) <= LONGEST_CATEGORY or not value.isprintable():
         raise FeatureError(f"must be 1 to {LONGEST_CATEGORY} printable characters")
+    return place
 
 
 def vectorise(numbers: Mapping[str, float], categories: Mapping[str, str]) -> tuple[FloatArray, tuple[str, ...]]:
     """Return a lead's features in the order of the schema; NaN and "" are unknown."""
     row = np.full(len(NUMERIC), np.nan)
     for name, value in numbers.items():
-        check_number(name, value)
-        row[number_place(name)] = value
+        row[check_number(name, value)] = value
     return row, tuple(categories.get(feature.name, "") for feature in CATEGORIES)

@@ -5,7 +5,7 @@ always encoded the same way.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 
@@ -44,9 +44,12 @@ def lead_window(limit: LimitRule, situation: Situation) -> CountingWindow:
 
 def instants_of(limit: LimitRule, situation: Situation) -> list[int]:
     """Return the instants of the contacts that a limit of the lead's counts, oldest first."""
+    contacts = situation.state.contacts
+    if not contacts:
+        return []
     return [
         contact.at
-        for contact in situation.state.contacts
+        for contact in contacts
         if limit.channel in (0, contact.channel) and limit.playbook in (0, contact.playbook)
     ]
 
@@ -56,7 +59,8 @@ def used(limit: LimitRule, situation: Situation, now: int) -> int:
     if limit.tenant:
         reading = situation.ceilings.get(limit.name)
         return 0 if reading is None else reading.used
-    return count(lead_window(limit, situation), instants_of(limit, situation), now)
+    instants = instants_of(limit, situation)
+    return count(lead_window(limit, situation), instants, now) if instants else 0
 
 
 def _hours_fact(hours: HoursRule) -> FactFunction:
@@ -75,6 +79,7 @@ class FactSheet:
         functions = self._functions(policy)
         self._functions_in_order = [functions[name] for name in policy.facts]
         self._template = ",".join(f'"{name}":%s' for name in policy.facts)
+        self._writers = [_writer(policy, name) for name in policy.facts]
 
     @staticmethod
     def _functions(policy: CompiledPolicy) -> dict[str, FactFunction]:
@@ -98,18 +103,26 @@ class FactSheet:
 
     def message(self, values: Sequence[FactValue]) -> str:
         """Return the values as the inside of a JSON object."""
-        return self._template % tuple(map(written, values))
+        return self._template % tuple([write(value) for write, value in zip(self._writers, values, strict=True)])
+
+
+def _writer(policy: CompiledPolicy, name: str) -> Callable[[FactValue], str]:
+    """Return how a fact's values are written, by the type of what they are compared with."""
+    constant = next(leaf.constant for rule in policy.rules for leaf in rule.leaves if leaf.fact == name)
+    return _written_flag if isinstance(constant, bool) else written
+
+
+def _written_flag(value: FactValue) -> str:
+    return "true" if value else "false"
 
 
 def written(value: FactValue) -> str:
     """Return a fact's value as the engine reads it."""
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, int):
-        return str(value)
-    return _written_text(value) if isinstance(value, str) else written_float(value)
+    if isinstance(value, float):
+        return written_float(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _written_text(value) if isinstance(value, str) else str(value)
 
 
 def written_float(value: float) -> str:

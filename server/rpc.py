@@ -56,6 +56,7 @@ class Rpc:
         self._message: type[Message] = GetMessageClass(method.input_type)
         self._handler = handler
         self._manual_clock = manual_clock
+        self._ok = RPCS.labels(self._name, "OK")
 
     def _caller(self, context: Context) -> Caller:
         caller = caller_of(context.invocation_metadata() or (), manual_clock=self._manual_clock)
@@ -86,7 +87,7 @@ class Rpc:
         except Exception as error:
             await self._abort(context, error)
             raise
-        RPCS.labels(self._name, "OK").inc()
+        self._ok.inc()
         return answer
 
     async def server_stream(self, data: bytes, context: Context) -> None:
@@ -99,7 +100,7 @@ class Rpc:
         except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
             await self._abort(context, error)
         else:
-            RPCS.labels(self._name, "OK").inc()
+            self._ok.inc()
 
     async def both_streams(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Serve many requests with many answers; the handler writes them itself."""
@@ -111,7 +112,7 @@ class Rpc:
         except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
             await self._abort(context, error)
         else:
-            RPCS.labels(self._name, "OK").inc()
+            self._ok.inc()
 
     def grpc_handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
         """Return the method as gRPC wants it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
 
-from model.features import FeatureError, category_place, check_category, check_number, number_place
+from model.features import FeatureError, check_category, check_number
 from server.convert.checks import COUNTRY, CURRENCY, Checker, instant_of
 from server.road.compute import FINGERPRINT_BYTES
 from server.road.job import DecideInput
@@ -70,16 +70,14 @@ def _features(
     check: Checker, features: decision_pb2.Features
 ) -> tuple[tuple[tuple[int, float], ...], tuple[tuple[int, str], ...], int | None]:
     numbers, categories = [], []
-    for name, number in sorted(features.numbers.items()):
+    for name, number in features.numbers.items():
         try:
-            check_number(name, number)
-            numbers.append((number_place(name), number))
+            numbers.append((check_number(name, number), number))
         except FeatureError as error:
             check.note(f'features.numbers["{name}"]', str(error))
-    for name, category in sorted(features.categories.items()):
+    for name, category in features.categories.items():
         try:
-            check_category(name, category)
-            categories.append((category_place(name), category))
+            categories.append((check_category(name, category), category))
         except FeatureError as error:
             check.note(f'features.categories["{name}"]', str(error))
     as_of = instant_of(features.as_of) if features.HasField("as_of") else None

@@ -57,9 +57,19 @@ def measure(calls: int, rounds: int, folder: str) -> dict[str, list[float]]:
     """Return every figure of every round."""
     log = ["--data-dir", folder, "--listen", f"127.0.0.1:{KEEPWELL_PORT}"]
     keepwell = Measured(["server", "serve", *log], f"127.0.0.1:{KEEPWELL_PORT}")
-    first = requests(200, 1_000, "warm")
-    asyncio.run(unary(keepwell.address, first, IN_FLIGHT, check=True))
     echo = Measured(["tests.benchmark.echo", str(ECHO_PORT), "3000"], f"127.0.0.1:{ECHO_PORT}")
+    try:
+        asyncio.run(unary(keepwell.address, requests(200, 1_000, "warm"), IN_FLIGHT, check=True))
+        found = rounds_of(keepwell, echo, calls, rounds)
+        found["bytes a lead"] = [_bytes_a_lead(Path(folder))]
+        return found
+    finally:
+        keepwell.stop()
+        echo.stop()
+
+
+def rounds_of(keepwell: Measured, echo: Measured, calls: int, rounds: int) -> dict[str, list[float]]:
+    """Return every figure of every round; the two servers take turns."""
     found: dict[str, list[float]] = {
         name: []
         for name in ("echo", "unary", "unary store", "ratio", "stream", "stream store", "p50 echo", "p50 unary")
@@ -78,9 +88,6 @@ def measure(calls: int, rounds: int, folder: str) -> dict[str, list[float]]:
         row = (plain, server, store, (server + store) / plain, batch, batch_store, p50_echo, p50)
         for name, value in zip(found, row, strict=True):
             found[name].append(value)
-    found["bytes a lead"] = [_bytes_a_lead(Path(folder))]
-    keepwell.stop()
-    echo.stop()
     return found
 
 
