@@ -10,11 +10,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
 import redis
+from keepwell.v1.decision_service_pb2 import DecideRequest
 from rich.console import Console
 from rich.table import Table
 
@@ -75,13 +77,11 @@ def rounds_of(keepwell: Measured, echo: Measured, calls: int, rounds: int) -> di
         for name in ("echo", "unary", "unary store", "ratio", "stream", "stream store", "p50 echo", "p50 unary")
     }
     for turn in range(rounds):
-        messages = requests(calls, 20_000, f"u{turn}")
-        plain = cost(echo, lambda m=messages: len(asyncio.run(unary(echo.address, m, IN_FLIGHT, check=False))))[0]  # type: ignore[misc]
-        server, store = cost(
-            keepwell, lambda m=messages: len(asyncio.run(unary(keepwell.address, m, IN_FLIGHT, check=True)))
-        )  # type: ignore[misc]
+        ask = partial(_unary, messages=requests(calls, 20_000, f"u{turn}"))
+        plain = cost(echo, partial(ask, echo.address, check=False))[0]
+        server, store = cost(keepwell, partial(ask, keepwell.address, check=True))
         many = requests(calls * 2, 20_000, f"s{turn}")
-        batch, batch_store = cost(keepwell, lambda m=many: asyncio.run(stream(keepwell.address, m, STREAM_SIZE)))  # type: ignore[misc]
+        batch, batch_store = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, many, STREAM_SIZE)))  # noqa: B023
         single = requests(100, 20_000, f"p{turn}")
         p50_echo = statistics.median(asyncio.run(unary(echo.address, single, 1, check=False)))
         p50 = statistics.median(asyncio.run(unary(keepwell.address, single, 1, check=True)))
@@ -89,6 +89,10 @@ def rounds_of(keepwell: Measured, echo: Measured, calls: int, rounds: int) -> di
         for name, value in zip(found, row, strict=True):
             found[name].append(value)
     return found
+
+
+def _unary(address: str, messages: Sequence[DecideRequest], *, check: bool) -> int:
+    return len(asyncio.run(unary(address, messages, IN_FLIGHT, check=check)))
 
 
 def _bytes_a_lead(folder: Path) -> float:

@@ -3,7 +3,6 @@
 It takes the same request and sends as many bytes back as a decision has.
 """
 
-import asyncio
 import sys
 from typing import Any
 
@@ -20,7 +19,7 @@ async def main() -> None:
     async def echo(_request: bytes, _context: aio.ServicerContext[Any, Any]) -> bytes:
         return answer
 
-    handler = grpc.unary_unary_rpc_method_handler(echo)
+    handler: Any = grpc.unary_unary_rpc_method_handler(echo)
     server = aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("keepwell.v1.DecisionService", {"Decide": handler})]

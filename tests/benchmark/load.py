@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import numpy as np
 from grpc import aio
@@ -38,7 +39,7 @@ async def unary(
     latencies: list[float] = []
     waiting = iter([message.SerializeToString() for message in messages])
     async with aio.insecure_channel(address) as channel:
-        call = channel.unary_unary(UNARY)
+        call: Any = channel.unary_unary(UNARY)
 
         async def caller() -> None:
             for message in waiting:
@@ -61,7 +62,7 @@ async def stream(address: str, messages: Sequence[decision_service_pb2.DecideReq
 
     decided = 0
     async with aio.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
-        call = channel.stream_stream(STREAM)
+        call: Any = channel.stream_stream(STREAM)
         async for answer in call(portfolio()):
             results = decision_service_pb2.DecideStreamResponse.FromString(answer).results
             decided += sum(result.HasField("decision") for result in results)

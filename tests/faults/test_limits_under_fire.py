@@ -5,9 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.empty_pb2 import Empty
 from keepwell.v1 import feed_service_pb2, feed_service_pb2_grpc
 
@@ -26,7 +28,7 @@ def hammer(addresses: list[str], lead: str, callers: int, each: int) -> list[sub
     ]
 
 
-def answers(callers: list[subprocess.Popen[str]]) -> list[dict[str, object]]:
+def answers(callers: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
     found = []
     for caller in callers:
         out, _ = caller.communicate(timeout=100)
@@ -40,7 +42,7 @@ def feed_of(address: str, lead: str, count: int) -> list[str]:
     request = feed_service_pb2.WatchDecisionsRequest(
         start=feed_service_pb2.FeedStart(earliest=Empty()),
         filter=feed_service_pb2.FeedFilter(lead_ids=[lead]),
-        heartbeat={"seconds": 1},
+        heartbeat=Duration(seconds=1),
     )
     found: list[str] = []
     with grpc.insecure_channel(address) as channel:
@@ -62,7 +64,7 @@ def test_2000_calls_at_once_on_one_lead_grant_exactly_its_three_contacts(store_u
     found = answers(hammer([first.address, second.address], lead, callers=4, each=500))
     delivered = feed_of(first.address, lead, 2_000)
     assert len({answer["request"] for answer in found}) == 2_000
-    assert sum(len(answer["granted"]) for answer in found) == 3  # type: ignore[arg-type]
+    assert sum(len(answer["granted"]) for answer in found) == 3
     assert sorted(delivered) == sorted(str(answer["decision"]) for answer in found)
     assert (first.stop(), second.stop()) == (0, 0)
 
@@ -85,7 +87,7 @@ def test_a_kill_in_the_middle_neither_loses_nor_repeats_a_contact(tmp_path: Path
     found = answers(callers)
     delivered = feed_of(second.address, "hot", 2_000)
     assert len({answer["request"] for answer in found}) == 2_000
-    assert sum(len(answer["granted"]) for answer in found) == 3  # type: ignore[arg-type]
+    assert sum(len(answer["granted"]) for answer in found) == 3
     assert sorted(delivered) == sorted(str(answer["decision"]) for answer in found)
     if victim == "store":
         assert first.stop() == 0

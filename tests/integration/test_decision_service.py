@@ -1,7 +1,9 @@
 import uuid
+from typing import cast
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 from keepwell.v1 import decision_pb2 as pb
@@ -32,7 +34,7 @@ def asking(probability: float = 0.5, lead_id: str = "lead-1", **fields: object) 
 def refusal(error: grpc.RpcError) -> tuple[str, str, list[str]]:
     """Return status, reason and the paths of the bad fields."""
     reason, fields = "", []
-    for detail in rpc_status.from_call(error).details:
+    for detail in rpc_status.from_call(cast("grpc.Call", error)).details:
         info, bad = ErrorInfo(), BadRequest()
         if detail.Unpack(info):
             assert info.domain == "keepwell"
@@ -126,7 +128,10 @@ def test_the_next_email_goes_out_exactly_when_the_answer_said(decisions):  # typ
         (asking(features=pb.Features(categories={"tenure_days": "1"})), 'features.categories["tenure_days"]'),
         (asking(profile=lead_pb2.LeadProfile(time_zone="Mars/Olympus")), "profile.time_zone"),
         (asking(profile=lead_pb2.LeadProfile(country="usa")), "profile.country"),
-        (asking(features=pb.Features(numbers={"tenure_days": 1}, as_of={"seconds": 4_000_000_000})), "features.as_of"),
+        (
+            asking(features=pb.Features(numbers={"tenure_days": 1}, as_of=Timestamp(seconds=4_000_000_000))),
+            "features.as_of",
+        ),
     ],
 )
 def test_a_bad_field_is_named_and_nothing_is_written(decisions, tenant, request_, field):  # type: ignore[no-untyped-def]
@@ -207,7 +212,7 @@ def test_an_older_word_does_not_undo_a_newer_one(channel, tenant):  # type: igno
     leads = lead_service_pb2_grpc.LeadServiceStub(channel)
     for state, seconds in ((lead_pb2.CONSENT_STATE_WITHDRAWN, 2_000), (lead_pb2.CONSENT_STATE_GRANTED, 1_000)):
         request = lead_service_pb2.SetConsentRequest(
-            lead_id="lead-1", all=True, state=state, occur_time={"seconds": seconds}
+            lead_id="lead-1", all=True, state=state, occur_time=Timestamp(seconds=seconds)
         )
         answer = leads.SetConsent(request, metadata=call(tenant))
     assert {c.state for c in answer.consent} == {lead_pb2.CONSENT_STATE_WITHDRAWN}
