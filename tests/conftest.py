@@ -19,6 +19,10 @@ POLICIES = Path(__file__).parent / "integration" / "policies"
 Start = Callable[..., "Running"]
 
 
+class NotReadyError(Exception):
+    """The server ended instead of saying that it is ready; carries its exit code."""
+
+
 class Running:
     """A `keepwell serve` process."""
 
@@ -55,7 +59,9 @@ def start_server(*options: str, port: int | None = None, environment: dict[str, 
         env={**os.environ, "KEEPWELL_LOG_LEVEL": "error", **(environment or {})},
     )
     line = process.stdout.readline() if process.stdout else ""
-    assert line == f"keepwell is ready on {address}\n"
+    if line != f"keepwell is ready on {address}\n":
+        process.communicate()
+        raise NotReadyError(process.returncode)
     return Running(process, address)
 
 

@@ -1,0 +1,103 @@
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+from keepwell.v1 import decision_pb2 as pb
+from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
+from redis import Redis
+
+from server.models import SHIPPED as SHIPPED_MODEL
+from server.policies import SHIPPED as SHIPPED_POLICY
+from server.store.embedded import EmbeddedStore, StoreLockedError
+from tests.conftest import NotReadyError, start_server
+
+
+def decide(
+    address: str, probability: float | None = 0.5, lead_id: str = "lead", features: pb.Features | None = None
+) -> pb.Decision:
+    with grpc.insecure_channel(address) as channel:
+        stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+        request = decision_service_pb2.DecideRequest(lead_id=lead_id, churn_probability=probability, features=features)
+        return stub.Decide(request, timeout=10).decision
+
+
+def test_without_a_store_nothing_is_decided_and_it_recovers_by_itself(tmp_path: Path) -> None:
+    store = EmbeddedStore.start(tmp_path / "store")
+    running = start_server("--redis-url", store.url)
+    decide(running.address)
+    store.stop()
+    with pytest.raises(grpc.RpcError) as error:
+        decide(running.address)
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    again = EmbeddedStore.start(tmp_path / "store")
+    assert decide(running.address).decision_id
+    assert running.stop() == 0
+    again.stop()
+
+
+def test_a_damaged_model_is_replaced_by_the_fallback_with_a_reason(tmp_path: Path, store_url: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED_MODEL, folder)
+    damaged = bytearray((folder / "churn.cbm").read_bytes())
+    damaged[1_000] ^= 1
+    (folder / "churn.cbm").write_bytes(bytes(damaged))
+    running = start_server("--redis-url", store_url, environment={"KEEPWELL_MODEL_DIR": str(folder)})
+    features = pb.Features(numbers={"days_since_last_activity": 60, "active_days_30": 0})
+    assessment = decide(running.address, None, f"lead-{tmp_path.name}", features).assessment
+    assert assessment.source == pb.ASSESSMENT_SOURCE_FALLBACK
+    assert assessment.model_version == "fallback-1"
+    assert assessment.degraded_reason == "model not loaded: churn.cbm was changed after it was made"
+    assert running.stop() == 0
+
+
+def test_a_broken_policy_keeps_the_one_before_it_and_a_good_one_takes_over(tmp_path: Path, store_url: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(SHIPPED_POLICY.read_text())
+    running = start_server("--redis-url", store_url, "--policy", str(policy))
+    before = decide(running.address).policy_version
+    policy.write_text("schema: keepwell.policy/v1\nname: [")
+    running.process.send_signal(signal.SIGHUP)
+    assert decide(running.address).policy_version == before
+    policy.write_text(SHIPPED_POLICY.read_text().replace("name: default", "name: second"))
+    running.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 30
+    while decide(running.address).policy_name != "second":
+        assert time.monotonic() < deadline
+    assert running.stop() == 0
+
+
+def test_two_services_never_share_a_store_folder(tmp_path: Path) -> None:
+    store = EmbeddedStore.start(tmp_path)
+    with pytest.raises(StoreLockedError):
+        EmbeddedStore.start(tmp_path)
+    store.stop()
+    EmbeddedStore.start(tmp_path).stop()
+
+
+def test_what_was_confirmed_survives_a_kill_of_the_store(tmp_path: Path) -> None:
+    store = EmbeddedStore.start(tmp_path)
+    client = Redis.from_url(store.url)
+    for number in range(200):
+        client.set(f"key-{number}", number)
+    client.close()
+    assert store._process is not None
+    store._process.kill()
+    store._process.wait()
+    assert store.ensure_running()
+    client = Redis.from_url(store.url)
+    assert client.dbsize() == 200
+    client.close()
+    store.stop()
+
+
+def test_an_unsafe_store_is_refused_by_name(tmp_path: Path) -> None:
+    store = EmbeddedStore.start(tmp_path)
+    client = Redis.from_url(store.url)
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.close()
+    with pytest.raises(NotReadyError, match="1"):
+        start_server("--redis-url", store.url)
+    store.stop()
