@@ -4,10 +4,10 @@ A command-line option of `keepwell serve` wins over its variable. Nothing here i
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     clock: Literal["store", "manual"] = "store"
     tenant_time_zone: str = "UTC"
     partitions: int = Field(default=1, ge=1, le=256)
-    metrics_listen: str | None = None
+    metrics_listen: str | None = None  # HOST:PORT of the Prometheus page; with one process only
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     log_retention_hours: int = Field(default=168, ge=24, le=24 * 400)
@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     streams_per_connection: int = Field(default=1_000, ge=1, le=10_000)
     message_bytes: int = Field(default=4 << 20, ge=1 << 16, le=64 << 20)
 
+    @model_validator(mode="after")
+    def _one_metrics_page(self) -> Self:
+        if self.metrics_listen is not None and self.processes > 1:
+            raise ValueError("metrics_listen needs processes = 1: several cannot share the page")
+        return self
+
     @field_validator("tenant_time_zone")
     @classmethod
     def _is_a_zone(cls, name: str) -> str:
@@ -52,9 +58,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Berlin")
         return name
 
-    @field_validator("listen")
+    @field_validator("listen", "metrics_listen")
     @classmethod
-    def _is_host_and_port(cls, listen: str) -> str:
+    def _is_host_and_port(cls, listen: str | None) -> str | None:
+        if listen is None:
+            return None
         host, separator, port = listen.rpartition(":")
         if not separator or not host or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004 (the largest port)
             raise ValueError(f"{listen!r} is not HOST:PORT, such as {DEFAULT_LISTEN}")

@@ -63,6 +63,7 @@ def run_one(settings: Settings) -> int:
 def serve_here(settings: Settings, store_url: str) -> int:
     """Serve on a store that runs already; return the exit code."""
     import uvloop
+    from prometheus_client import start_http_server
 
     from rules.diagnostics import PolicyInvalidError
     from server.app import serve
@@ -76,6 +77,9 @@ def serve_here(settings: Settings, store_url: str) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+    if settings.metrics_listen is not None:
+        host, _, port = settings.metrics_listen.rpartition(":")
+        start_http_server(int(port), host)
     try:
         uvloop.run(serve(settings, store_url, ready))
     except (PolicyInvalidError, StoreUnsafeError, OSError, RuntimeError) as error:

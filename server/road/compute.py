@@ -12,6 +12,7 @@ from rules.decide import Decider
 from rules.decision import CeilingReading, Decision, Ruling, Situation
 from rules.lead import LeadProfile
 from server.errors import FieldViolation, IdempotencyMismatchError, InvalidFieldsError
+from server.metrics import ENGINE_FAULTS
 from server.road.assess import Assessed, Behaviour, Model, Row, assess, behaviour_of, merge
 from server.road.day import Day
 from server.road.job import Changed, Committed, DecideInput, Job, LastAssessment, LeadRecord, Outcome
@@ -105,7 +106,11 @@ def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]
     """Return what to write for each lead; all are scored in one call."""
     rows, behaviours = _rows(work, world.now)
     assessed = dict(zip(rows, assess(world.model, list(rows.values()), world.now), strict=True))
-    return [_LeadPlanner(world, tally, assessed, behaviours).plan(lead) for lead in work]
+    decider = world.policy.decider
+    faults = decider.faults + decider.disagreements
+    plans = [_LeadPlanner(world, tally, assessed, behaviours).plan(lead) for lead in work]
+    ENGINE_FAULTS.inc(decider.faults + decider.disagreements - faults)
+    return plans
 
 
 def _rows(work: Sequence[LeadWork], now: int) -> tuple[dict[Job, Row], dict[str, LeadRecord]]:
