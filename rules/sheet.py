@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 
+from rules.cells import Cells, cells_of
 from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
 from rules.decision import Situation
 from rules.facts import ATTRIBUTE, FUNCTIONS, KNOWN, FactFunction, View, attribute_fact, consent_fact
@@ -77,7 +78,9 @@ class FactSheet:
     def __init__(self, policy: CompiledPolicy) -> None:
         self.names: Sequence[str] = policy.facts
         functions = self._functions(policy)
-        self._functions_in_order = [functions[name] for name in policy.facts]
+        ordered = {name: functions[name] for name in policy.facts}
+        self._functions_in_order = list(ordered.values())
+        self._cells = cells_of(policy.rules, ordered)
         self._template = ",".join(f'"{name}":%s' for name in policy.facts)
         self._writers = [_writer(policy, name) for name in policy.facts]
 
@@ -96,6 +99,10 @@ class FactSheet:
                     name = leaf.fact.removeprefix(ATTRIBUTE)
                     functions[leaf.fact], functions[leaf.fact + KNOWN] = attribute_fact(name, leaf.constant)
         return functions
+
+    def cells(self, view: View) -> Cells:
+        """Return the cells that the facts lie in; see `cells.py`."""
+        return tuple([cell(view) for cell in self._cells])
 
     def values(self, view: View) -> list[FactValue]:
         """Return the facts' values, in the order of `names`."""

@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 
 from server.caller import Caller, caller_of
 from server.errors import MalformedRequestError, NotServedError
+from server.logs import bind_call, bound_correlation_id
 from server.metrics import RPCS
 from server.status import internal_status, known, status_of
 
@@ -60,7 +61,7 @@ class Rpc:
 
     def _caller(self, context: Context) -> Caller:
         caller = caller_of(context.invocation_metadata() or (), manual_clock=self._manual_clock)
-        structlog.contextvars.bind_contextvars(tenant=caller.tenant, correlation_id=caller.correlation_id)
+        bind_call(caller.tenant, caller.correlation_id)
         return caller
 
     def _served(self) -> Handler:
@@ -69,8 +70,7 @@ class Rpc:
         return self._handler
 
     async def _abort(self, context: Context, error: Exception) -> None:
-        correlation_id = str(structlog.contextvars.get_contextvars().get("correlation_id", ""))
-        status = rpc_status.to_status(error_status(error, correlation_id, method=self._name))
+        status = rpc_status.to_status(error_status(error, bound_correlation_id(), method=self._name))
         RPCS.labels(self._name, status.code.name).inc()
         if known(error):
             log.info("rpc_refused", method=self._name, code=status.code.name, error=str(error))
@@ -79,7 +79,7 @@ class Rpc:
 
     async def unary(self, data: bytes, context: Context) -> Answer:
         """Serve one request with one answer."""
-        structlog.contextvars.clear_contextvars()
+        bind_call("", "")
         try:
             caller = self._caller(context)
             handler: Callable[..., Awaitable[Answer]] = self._served()
@@ -92,7 +92,7 @@ class Rpc:
 
     async def server_stream(self, data: bytes, context: Context) -> None:
         """Serve one request with many answers; the handler writes them itself."""
-        structlog.contextvars.clear_contextvars()
+        bind_call("", "")
         try:
             caller = self._caller(context)
             handler = self._served()
@@ -104,7 +104,7 @@ class Rpc:
 
     async def both_streams(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Serve many requests with many answers; the handler writes them itself."""
-        structlog.contextvars.clear_contextvars()
+        bind_call("", "")
         try:
             caller = self._caller(context)
             handler = self._served()

@@ -13,7 +13,7 @@ from rules.decision import CeilingReading, Decision, Ruling, Situation
 from rules.lead import LeadProfile
 from server.errors import FieldViolation, IdempotencyMismatchError, InvalidFieldsError
 from server.metrics import ENGINE_FAULTS
-from server.road.assess import Assessed, Behaviour, Model, Row, assess, behaviour_of, merge
+from server.road.assess import Assessed, Model, Row, assess, behaviour_of, merge
 from server.road.day import Day
 from server.road.job import Changed, Committed, DecideInput, Job, LastAssessment, LeadRecord, Outcome
 from server.store.partition import Claim, DecisionWrite, LeadWrite, StoredLead
@@ -103,28 +103,22 @@ def check_time(request: DecideInput, now: int) -> InvalidFieldsError | None:
 
 
 def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]:
-    """Return what to write for each lead; all are scored in one call."""
-    rows, behaviours = _rows(work, world.now)
-    assessed = dict(zip(rows, assess(world.model, list(rows.values()), world.now), strict=True))
+    """Return what to write for each lead.
+
+    The first jobs of all leads are scored in one call, then the second ones, each on the record that the job before it left.
+    """
     decider = world.policy.decider
     faults = decider.faults + decider.disagreements
-    plans = [_LeadPlanner(world, tally, assessed, behaviours).plan(lead) for lead in work]
+    planners = [_LeadPlanner(world, tally, lead) for lead in work]
+    for turn in range(max((len(lead.jobs) for lead in work), default=0)):
+        mine = [planner for planner in planners if len(planner.lead.jobs) > turn]
+        rows = [(planner, row) for planner in mine if (row := planner.prepare(turn)) is not None]
+        for (planner, row), assessed in zip(
+            rows, assess(world.model, [row for _, row in rows], world.now), strict=True
+        ):
+            planner.decide(planner.lead.jobs[turn], row, assessed)
     ENGINE_FAULTS.inc(decider.faults + decider.disagreements - faults)
-    return plans
-
-
-def _rows(work: Sequence[LeadWork], now: int) -> tuple[dict[Job, Row], dict[str, LeadRecord]]:
-    rows: dict[Job, Row] = {}
-    records: dict[str, LeadRecord] = {}
-    for lead in work:
-        record = records[lead.lead_id] = decode_record(lead.stored.record)
-        behaviour = behaviour_of(record)
-        for job in lead.jobs:
-            if job.request is not None:
-                merged = merge(behaviour, job.request, now)
-                rows[job] = Row(merged, job.request)
-                behaviour = behaviour if job.preview else merged
-    return rows, records
+    return [planner.finish() for planner in planners]
 
 
 def overlaid(profile: LeadProfile, given: DecideInput) -> LeadProfile:
@@ -161,72 +155,70 @@ def situation(
 class _LeadPlanner:
     """Takes one lead through its jobs."""
 
-    def __init__(
-        self, world: World, tally: Tally, assessed: dict[Job, Assessed], records: dict[str, LeadRecord]
-    ) -> None:
+    def __init__(self, world: World, tally: Tally, lead: LeadWork) -> None:
+        self.lead = lead
         self._world = world
         self._tally = tally
-        self._assessed = assessed
-        self._records = records
+        self._record = decode_record(lead.stored.record)
+        self._data = lead.stored.record
+        self._first_today = self._record.state.last_decided_at < world.day.start_at
         self._decisions: list[DecisionWrite] = []
         self._rulings: list[Ruling] = []
         self._outcomes: list[tuple[Job, Outcome]] = []
         self._changed = False
 
-    def plan(self, lead: LeadWork) -> LeadPlan:
-        record = self._records[lead.lead_id]
-        first_today = record.state.last_decided_at < self._world.day.start_at
-        data = lead.stored.record
-        for job in lead.jobs:
-            after = self._step(job, record, data, first_today)
-            if after is not record:
-                record, data = after, encode_record(after)
-        if not self._changed and not self._decisions:
-            return LeadPlan(None, self._outcomes)
-        if self._decisions and first_today:
-            self._tally.leads_today += 1
-        return LeadPlan(self._write(lead, data, bool(self._decisions) and first_today), self._outcomes)
-
-    def _step(self, job: Job, record: LeadRecord, data: bytes, first_today: bool) -> LeadRecord:
-        """Return the lead's record after one job."""
+    def prepare(self, turn: int) -> Row | None:
+        """Return what to score for a job; None when it needs no decision, and is done."""
+        job = self.lead.jobs[turn]
+        request = job.request
         try:
-            if job.request is None:
-                return self._change(job, record)
-            return self._decide(job, job.request, record, data, first_today)
+            if request is None:
+                self._change(job)
+                return None
+            if error := check_time(request, self._world.now):
+                raise error
+            if earlier := self._earlier(request):
+                self._outcomes.append((job, earlier))
+                return None
         except (InvalidFieldsError, IdempotencyMismatchError) as error:
             self._outcomes.append((job, error))
-            return record
+            return None
+        return Row(merge(behaviour_of(self._record), request, self._world.now), request)
 
-    def _change(self, job: Job, record: LeadRecord) -> LeadRecord:
-        after = job.change(record, self._world.now) if job.change else record
-        self._changed |= after is not record
+    def _change(self, job: Job) -> None:
+        after = job.change(self._record, self._world.now) if job.change else self._record
+        if after is not self._record:
+            self._changed = True
+            self._keep(after)
         self._outcomes.append((job, Changed(after, self._world.now)))
-        return after
 
-    def _decide(self, job: Job, request: DecideInput, record: LeadRecord, data: bytes, first_today: bool) -> LeadRecord:
-        world = self._world
-        if error := check_time(request, world.now):
-            raise error
-        if earlier := self._earlier(request):
-            self._outcomes.append((job, earlier))
-            return record
-        assessed = self._assessed[job]
-        ceilings = self._tally.ceilings(world.policy.escalation_share, first_today and not self._decisions)
-        facts = situation(world.tenant, request, record, assessed, world.now, ceilings)
+    def _keep(self, record: LeadRecord) -> None:
+        self._record, self._data = record, encode_record(record)
+
+    def decide(self, job: Job, row: Row, assessed: Assessed) -> None:
+        """Decide one job on the record as it is now; a preview leaves it."""
+        world, request = self._world, row.request
+        ceilings = self._tally.ceilings(world.policy.escalation_share, self._first_today and not self._decisions)
+        facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
         ruling = world.policy.decider.decide(facts)
         decision = world.encode(ruling.decision, assessed)
         hits = world.policy.version.encode() + b":" + bytes(ruling.decision.fired)
         self._outcomes.append((job, Committed(decision, hits, replayed=False)))
         if job.preview:
-            return record
-        inputs = encode_inputs(DecisionInputs(request, data, world.now, ceilings, world.model.fault))
+            return
+        self._tally.leads_today += self._first_today and not self._decisions
+        inputs = encode_inputs(DecisionInputs(request, self._data, world.now, ceilings, world.model.fault))
         self._decisions.append(DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs))
         self._rulings.append(ruling)
         self._tally.take(ruling)
-        return _after(facts, ruling, Row(self._merged(record, request), request), assessed)
+        self._keep(_after(facts, ruling, row, assessed))
 
-    def _merged(self, record: LeadRecord, request: DecideInput) -> Behaviour:
-        return merge(behaviour_of(record), request, self._world.now)
+    def finish(self) -> LeadPlan:
+        """Return what all jobs came to."""
+        if not self._changed and not self._decisions:
+            return LeadPlan(None, self._outcomes)
+        first_today = bool(self._decisions) and self._first_today
+        return LeadPlan(self._write(first_today), self._outcomes)
 
     def _earlier(self, request: DecideInput) -> Committed | None:
         """Return the decision that an earlier job of this batch made for the same request id."""
@@ -237,7 +229,7 @@ class _LeadPlanner:
                 return Committed(written.decision, written.hits, replayed=True)
         return None
 
-    def _write(self, lead: LeadWork, record: bytes, first_today: bool) -> LeadWrite:
+    def _write(self, first_today: bool) -> LeadWrite:
         holds = [ruling.holds_until for ruling in self._rulings if ruling.holds_until is not None]
         amounts: dict[str, int] = {}
         for ruling in self._rulings:
@@ -245,9 +237,9 @@ class _LeadPlanner:
                 amounts[name] = amounts.get(name, 0) + amount
         escalations = amounts.pop(ESCALATION_SHARE, 0)
         return LeadWrite(
-            lead.lead_id,
-            lead.stored.version,
-            record,
+            self.lead.lead_id,
+            self.lead.stored.version,
+            self._data,
             min(holds, default=None),
             first_today,
             escalations,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from server.errors import OverloadedError
 from server.metrics import CONFLICTS, DECISIONS
 from server.road.compute import LeadPlan
-from server.road.job import Committed, Job
+from server.road.job import Job
 
 MAX_ATTEMPTS = 200
 REFUSALS = frozenset({"CONFLICT", "LATE", "DUPLICATE", "CEILING"})
@@ -14,6 +14,7 @@ REFUSALS = frozenset({"CONFLICT", "LATE", "DUPLICATE", "CEILING"})
 def settle_answers(written: Sequence[LeadPlan], answers: Sequence[str]) -> list[Job]:
     """Settle the jobs of leads that were written; return those of leads that were refused."""
     again: list[Job] = []
+    DECISIONS.inc(sum(answer.count("-") for answer in answers if answer not in REFUSALS))  # one log id each
     for lead_plan, answer in zip(written, answers, strict=True):
         if answer in REFUSALS:
             CONFLICTS.labels(answer.lower()).inc()
@@ -26,8 +27,6 @@ def settle_answers(written: Sequence[LeadPlan], answers: Sequence[str]) -> list[
 def settle(lead_plan: LeadPlan) -> None:
     """Give every job of a lead its outcome."""
     for job, outcome in lead_plan.outcomes:
-        if isinstance(outcome, Committed) and not job.preview and not outcome.replayed:
-            DECISIONS.inc()
         job.settle(outcome)
 
 

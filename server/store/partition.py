@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgpack
 from redis.exceptions import NoScriptError
 
 from server.store.connection import Store
@@ -145,18 +146,16 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
     names = sorted({claim.name for lead in batch.leads for claim in lead.claims})
     index = {name: place for place, name in enumerate(names, 1)}
     keys = [partition.log, partition.clock, partition.day(batch.day), *map(partition.ceiling, names)]
-    arguments: list[Any] = [batch.clock, batch.decision_seconds, DAY_COUNTS_SECONDS, len(names), len(batch.leads)]
+    leads = []
     for lead in batch.leads:
         keys.append(partition.lead(lead.lead_id))
-        valid_until = "" if lead.valid_until is None else lead.valid_until
-        arguments += (lead.version, lead.record, valid_until, int(lead.first_today), lead.escalations, lead.share)
-        arguments += (len(lead.claims), len(lead.decisions))
-        for claim in lead.claims:
-            arguments += (index[claim.name], claim.amount, claim.maximum, claim.start, claim.lifetime_seconds)
-        for decision in lead.decisions:
-            keys.append(partition.decision(decision.decision_id))
-            arguments += decision[1:]
-    return [COMMIT_SHA, len(keys), *keys, *arguments]
+        keys += [partition.decision(decision.decision_id) for decision in lead.decisions]
+        claims = [(index[claim.name], *claim[1:]) for claim in lead.claims]
+        decisions = [decision[1:] for decision in lead.decisions]
+        leads.append((*lead[1:4], int(lead.first_today), lead.escalations, lead.share, claims, decisions))
+    everything = (batch.clock, batch.decision_seconds, DAY_COUNTS_SECONDS, len(names), leads)
+    # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
+    return [COMMIT_SHA, len(keys), *keys, msgpack.packb(everything, use_bin_type=False)]
 
 
 async def load_scripts(client: Store) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmark`: what a decision costs, as ratios to a bare echo measured in the same run. Never part of the tests.
+"""`python -m tests.benchmark`: what a decision costs, as ratios to two echoes measured in the same run. Never part of the tests.
 
 CPU time of the server and of its store, over all threads, divided by decisions; the yardstick and the service take turns, and the median of the
 rounds is printed with its range. A wrong answer, or a feed that is not as long as what was answered, ends the run.
@@ -20,17 +20,19 @@ from keepwell.v1.decision_service_pb2 import DecideRequest
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmark.load import requests, stream, unary
+from tests.benchmark.load import one, requests, stream, unary
 
 IN_FLIGHT, STREAM_SIZE = 64, 256
-KEEPWELL_PORT, ECHO_PORT = 21_051, 21_052
+KEEPWELL_PORT, BARE_PORT, LEAN_PORT = 21_051, 21_052, 21_053
 
 
 class Measured:
     """A server whose CPU time, and its store's, can be read."""
 
     def __init__(self, command: list[str], address: str) -> None:
-        self.process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         self.address = address
         if not self.process.stdout or not self.process.stdout.readline():
             raise RuntimeError(f"{command[0]} did not start")
@@ -57,38 +59,51 @@ def cost(server: Measured, run: Callable[[], int]) -> tuple[float, float]:
 
 def measure(calls: int, rounds: int, folder: str) -> dict[str, list[float]]:
     """Return every figure of every round."""
-    log = ["--data-dir", folder, "--listen", f"127.0.0.1:{KEEPWELL_PORT}"]
-    keepwell = Measured(["server", "serve", *log], f"127.0.0.1:{KEEPWELL_PORT}")
-    echo = Measured(["tests.benchmark.echo", str(ECHO_PORT), "3000"], f"127.0.0.1:{ECHO_PORT}")
+    service = ["server", "serve", "--data-dir", folder, "--listen", f"127.0.0.1:{KEEPWELL_PORT}"]
+    keepwell = Measured(service, f"127.0.0.1:{KEEPWELL_PORT}")
+    servers = [keepwell]
     try:
+        answer = Path(folder) / "answer"
+        answer.write_bytes(asyncio.run(one(keepwell.address)))
+        for kind, port in (("bare", BARE_PORT), ("lean", LEAN_PORT)):
+            command = ["tests.benchmark.echo", str(port), str(answer), kind]
+            servers.append(Measured(command, f"127.0.0.1:{port}"))
         asyncio.run(unary(keepwell.address, requests(200, 1_000, "warm"), IN_FLIGHT, check=True))
-        found = rounds_of(keepwell, echo, calls, rounds)
+        found = rounds_of(keepwell, servers[1], servers[2], calls, rounds)
         found["bytes a lead"] = [_bytes_a_lead(Path(folder))]
         return found
     finally:
-        keepwell.stop()
-        echo.stop()
+        for server in servers:
+            server.stop()
 
 
-def rounds_of(keepwell: Measured, echo: Measured, calls: int, rounds: int) -> dict[str, list[float]]:
-    """Return every figure of every round; the two servers take turns."""
-    found: dict[str, list[float]] = {
-        name: []
-        for name in ("echo", "unary", "unary store", "ratio", "stream", "stream store", "p50 echo", "p50 unary")
+def rounds_of(keepwell: Measured, bare: Measured, lean: Measured, calls: int, rounds: int) -> dict[str, list[float]]:
+    """Return every figure of every round; the servers take turns."""
+    rows = [_round(keepwell, bare, lean, calls, turn) for turn in range(rounds)]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn: int) -> dict[str, float]:
+    ask = partial(_unary, messages=requests(calls, 20_000, f"u{turn}"))
+    plain = cost(bare, partial(ask, bare.address, check=False))[0]
+    least = cost(lean, partial(ask, lean.address, check=False))[0]
+    server, store = cost(keepwell, partial(ask, keepwell.address, check=True))
+    many = requests(calls * 2, 20_000, f"s{turn}")
+    batch, batch_store = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, many, STREAM_SIZE)))
+    single = requests(100, 20_000, f"p{turn}")
+    return {
+        "bare echo": plain,
+        "lean echo": least,
+        "unary": server,
+        "unary store": store,
+        "unary / bare echo": (server + store) / plain,
+        "unary / lean echo": (server + store) / least,
+        "stream": batch,
+        "stream store": batch_store,
+        "stream, both": batch + batch_store,
+        "p50 bare echo": statistics.median(asyncio.run(unary(bare.address, single, 1, check=False))),
+        "p50 unary": statistics.median(asyncio.run(unary(keepwell.address, single, 1, check=True))),
     }
-    for turn in range(rounds):
-        ask = partial(_unary, messages=requests(calls, 20_000, f"u{turn}"))
-        plain = cost(echo, partial(ask, echo.address, check=False))[0]
-        server, store = cost(keepwell, partial(ask, keepwell.address, check=True))
-        many = requests(calls * 2, 20_000, f"s{turn}")
-        batch, batch_store = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, many, STREAM_SIZE)))  # noqa: B023
-        single = requests(100, 20_000, f"p{turn}")
-        p50_echo = statistics.median(asyncio.run(unary(echo.address, single, 1, check=False)))
-        p50 = statistics.median(asyncio.run(unary(keepwell.address, single, 1, check=True)))
-        row = (plain, server, store, (server + store) / plain, batch, batch_store, p50_echo, p50)
-        for name, value in zip(found, row, strict=True):
-            found[name].append(value)
-    return found
 
 
 def _unary(address: str, messages: Sequence[DecideRequest], *, check: bool) -> int:

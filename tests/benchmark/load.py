@@ -32,6 +32,14 @@ def requests(count: int, leads: int, tag: str) -> list[decision_service_pb2.Deci
     return made
 
 
+async def one(address: str) -> bytes:
+    """Return one answer, as bytes."""
+    async with aio.insecure_channel(address) as channel:
+        call: Any = channel.unary_unary(UNARY)
+        answer: bytes = await call(requests(1, 1, "one")[0].SerializeToString())
+        return answer
+
+
 async def unary(
     address: str, messages: Sequence[decision_service_pb2.DecideRequest], in_flight: int, check: bool
 ) -> list[float]:

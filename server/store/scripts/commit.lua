@@ -2,20 +2,17 @@
 -- For one lead everything is checked before anything is written, since a script is never rolled back.
 --
 -- KEYS  1 log · 2 clock · 3 the day's counts · ceilings… · then for each lead its record and its decisions' keys
--- ARGV  1 clock: 'store' or 'manual' · 2 lifetime of a decision's key in seconds · 3 lifetime of the day's counts in seconds
---       4 number of ceilings · 5 number of leads, then for each lead:
---         expected version · new record · valid until in ms ('' for ever) · first decision of the day (0 or 1)
---         · escalations · largest share of escalations · number of claims · number of decisions
---         for each claim:     ceiling's index · amount · maximum · window start, '(' before it if open · lifetime in seconds
---         for each decision:  request fingerprint · decision · rules that hit · inputs
+-- ARGV  1 everything else, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
+--   clock: 'store' or 'manual' · lifetime of a decision's key in seconds · lifetime of the day's counts in seconds
+--   · number of ceilings · leads, each
+--     { expected version · new record · valid until in ms (nil: for ever) · first decision of the day (0 or 1)
+--       · escalations · largest share of escalations · claims · decisions }
+--     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open · lifetime in seconds }
+--     a decision is  { request fingerprint · decision · rules that hit · inputs }
 -- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
 --   'CONFLICT' (record changed) · 'LATE' (valid no more) · 'DUPLICATE' (request known) · 'CEILING' (used up meanwhile)
 
-local cursor = 5
-local function take()
-  cursor = cursor + 1
-  return ARGV[cursor]
-end
+local clock, decision_seconds, day_seconds, ceilings, leads = unpack(cmsgpack.unpack(ARGV[1]))
 
 local function store_ms()
   local time = redis.call('TIME')
@@ -32,29 +29,32 @@ local function last_log_ms(log)
 end
 
 local now = 0
-if ARGV[1] == 'manual' then now = tonumber(redis.call('GET', KEYS[2]) or '0') end
+if clock == 'manual' then now = tonumber(redis.call('GET', KEYS[2]) or '0') end
 if now == 0 then now = store_ms() end
 now = math.max(now, last_log_ms(KEYS[1]))
 local log_ms = string.format('%.0f', now) .. '-*'
 
-local function read_lead(key_index)
+local function read_lead(packed, key_index)
   local lead = {
-    key = KEYS[key_index], version = take(), record = take(), valid_until = take(),
-    first_today = tonumber(take()), escalations = tonumber(take()), share = tonumber(take()),
-    claims = {}, decisions = {},
+    key = KEYS[key_index], version = string.format('%.0f', packed[1]), record = packed[2], valid_until = packed[3],
+    first_today = packed[4], escalations = packed[5], share = packed[6], claims = {}, decisions = {},
   }
-  local claims, decisions = tonumber(take()), tonumber(take())
-  for c = 1, claims do
+  for c, claim in ipairs(packed[7]) do
     lead.claims[c] = {
-      key = KEYS[3 + tonumber(take())], amount = tonumber(take()), maximum = tonumber(take()),
-      start = take(), lifetime = take(),
+      key = KEYS[3 + claim[1]], amount = claim[2], maximum = claim[3], start = claim[4], lifetime = claim[5],
     }
   end
-  for d = 1, decisions do
-    lead.decisions[d] = { key = KEYS[key_index + d], fingerprint = take(), decision = take(), hits = take(), inputs = take() }
+  for d, decision in ipairs(packed[8]) do
+    lead.decisions[d] = {
+      key = KEYS[key_index + d], fingerprint = decision[1], decision = decision[2], hits = decision[3],
+      inputs = decision[4],
+    }
   end
   return lead
 end
+
+local counts = redis.call('HMGET', KEYS[3], 'leads', 'escalated')
+local leads_today, escalated_today = tonumber(counts[1] or '0'), tonumber(counts[2] or '0')
 
 local function refusal(lead)
   local stored = redis.call('GET', lead.key)
@@ -62,7 +62,7 @@ local function refusal(lead)
   if stored then version, log_id = string.match(stored, '^(%d+) ([%d%-]+)\n') end
   if version ~= lead.version then return 'CONFLICT' end
   lead.log_id = log_id
-  if lead.valid_until ~= '' and now >= tonumber(lead.valid_until) then return 'LATE' end
+  if lead.valid_until and now >= lead.valid_until then return 'LATE' end
   for _, decision in ipairs(lead.decisions) do
     if redis.call('EXISTS', decision.key) == 1 then return 'DUPLICATE' end
   end
@@ -70,10 +70,8 @@ local function refusal(lead)
     if redis.call('ZCOUNT', claim.key, claim.start, '+inf') + claim.amount > claim.maximum then return 'CEILING' end
   end
   if lead.escalations > 0 then
-    local counts = redis.call('HMGET', KEYS[3], 'leads', 'escalated')
-    local decided = tonumber(counts[1] or '0') + lead.first_today
-    local allowed = math.max(1, math.floor(lead.share * decided + 1e-9))
-    if tonumber(counts[2] or '0') + lead.escalations > allowed then return 'CEILING' end
+    local allowed = math.max(1, math.floor(lead.share * (leads_today + lead.first_today) + 1e-9))
+    if escalated_today + lead.escalations > allowed then return 'CEILING' end
   end
   return nil
 end
@@ -84,7 +82,7 @@ local function write(lead)
     lead.log_id = redis.call('XADD', KEYS[1], log_ms, 'd', decision.decision, 't', decision.hits,
       'i', decision.inputs, 'p', lead.log_id)
     ids[d] = lead.log_id
-    redis.call('SET', decision.key, decision.fingerprint .. lead.log_id, 'EX', ARGV[2])
+    redis.call('SET', decision.key, decision.fingerprint .. lead.log_id, 'EX', decision_seconds)
   end
   redis.call('SET', lead.key, string.format('%.0f', tonumber(lead.version) + 1) .. ' ' .. lead.log_id .. '\n' .. lead.record)
   for _, claim in ipairs(lead.claims) do
@@ -95,19 +93,18 @@ local function write(lead)
     redis.call('ZREMRANGEBYSCORE', claim.key, '-inf', '(' .. start)
     redis.call('EXPIRE', claim.key, claim.lifetime)
   end
-  if lead.first_today + lead.escalations > 0 then
-    redis.call('HINCRBY', KEYS[3], 'leads', lead.first_today)
-    redis.call('HINCRBY', KEYS[3], 'escalated', lead.escalations)
-    redis.call('EXPIRE', KEYS[3], ARGV[3])
-  end
+  leads_today = leads_today + lead.first_today
+  escalated_today = escalated_today + lead.escalations
   return table.concat(ids, ' ')
 end
 
 local results = {}
-local key_index = 4 + tonumber(ARGV[4])
-for l = 1, tonumber(ARGV[5]) do
-  local lead = read_lead(key_index)
+local key_index = 4 + ceilings
+for l, packed in ipairs(leads) do
+  local lead = read_lead(packed, key_index)
   results[l] = refusal(lead) or write(lead)
   key_index = key_index + 1 + #lead.decisions
 end
+redis.call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)
+redis.call('EXPIRE', KEYS[3], day_seconds)
 return results

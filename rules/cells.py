@@ -1,0 +1,65 @@
+"""Cells: which side of every constant each fact lies on. Two situations in the same cells make the same rules true.
+
+A rule is a conjunction of comparisons of facts with constants and sees nothing else, so the engine's answer for one situation holds for all others
+in its cells. Thousands of leads share a few hundred of them, and an answer looked up costs a fifth of one computed.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rules.compiled import EngineRule, FactValue
+from rules.facts import FactFunction, View
+
+Cell = Callable[[View], object]
+Cells = tuple[object, ...]
+Fired = tuple[int, ...]
+KEPT_ANSWERS = 8_192
+
+
+def cell_of(function: FactFunction, constants: Sequence[FactValue]) -> Cell:
+    """Return the fact reduced to what comparisons with these constants can tell apart."""
+    if all(isinstance(constant, bool) for constant in constants):
+        return function
+    if all(isinstance(constant, str) for constant in constants):
+        known = frozenset(constants)
+        return lambda view: value if (value := function(view)) in known else None
+    marks: list[Any] = sorted(set(constants))  # type: ignore[type-var]  # all are numbers: the compiler has checked it
+
+    def side(view: View) -> int:
+        value: Any = function(view)
+        # Even between two marks, odd on a mark: equal, below and above stay apart.
+        return bisect_left(marks, value) + bisect_right(marks, value)
+
+    return side
+
+
+def cells_of(rules: Sequence[EngineRule], functions: Mapping[str, FactFunction]) -> list[Cell]:
+    """Return the cells of every fact that the rules compare, in the order of `functions`."""
+    constants: dict[str, list[FactValue]] = {name: [] for name in functions}
+    for rule in rules:
+        for leaf in rule.leaves:
+            constants[leaf.fact].append(leaf.constant)
+    return [cell_of(function, constants[name]) for name, function in functions.items()]
+
+
+class Answers:
+    """The engine's answers by cells; the one unused for longest makes room."""
+
+    def __init__(self, kept: int = KEPT_ANSWERS) -> None:
+        self._kept = kept
+        self._answers: OrderedDict[Cells, Fired] = OrderedDict()
+
+    def get(self, cells: Cells) -> Fired | None:
+        """Return the answer for these cells; None when it has to be computed."""
+        answer = self._answers.get(cells)
+        if answer is not None:
+            self._answers.move_to_end(cells)
+        return answer
+
+    def keep(self, cells: Cells, answer: Fired) -> None:
+        """Remember an answer."""
+        self._answers[cells] = answer
+        if len(self._answers) > self._kept:
+            self._answers.popitem(last=False)
