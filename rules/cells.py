@@ -1,7 +1,7 @@
 """Cells: which side of every constant each fact lies on. Two situations in the same cells make the same rules true.
 
-A rule is a conjunction of comparisons of facts with constants and sees nothing else, so the engine's answer for one situation holds for all others
-in its cells. Thousands of leads share a few hundred of them, and an answer looked up costs a fifth of one computed.
+A rule is a conjunction of comparisons of facts with constants and sees nothing else, so an answer of the engine holds for all situations
+in the same cells. Thousands of leads share a few hundred of them, and an answer looked up costs a fifth of one computed.
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,6 +1,7 @@
-"""The yardsticks: bare grpc.aio servers that answer every request with one message, as long as a real answer. `echo PORT FILE bare|lean`.
+"""The yardsticks: bare grpc.aio servers that answer every request with one message, as long as a real answer.
 
-`bare` is grpc.aio as its documentation shows it: generated stubs, asyncio's own loop. `lean` is as much as the transport gives: raw bytes over uvloop.
+`echo PORT FILE bare|lean`: `bare` is grpc.aio as its documentation shows it, generated stubs on asyncio's own loop; `lean` is as much as the
+transport gives, raw bytes over uvloop.
 """
 
 import asyncio
