@@ -25,7 +25,7 @@ def cell_of(function: FactFunction, constants: Sequence[FactValue]) -> Cell:
     if all(isinstance(constant, str) for constant in constants):
         known = frozenset(constants)
         return lambda view: value if (value := function(view)) in known else None
-    marks: list[Any] = sorted(set(constants))  # type: ignore[type-var]  # all are numbers: the compiler has checked it
+    marks: list[Any] = sorted(set(constants))  # all are numbers: the compiler has checked it
 
     def side(view: View) -> int:
         value: Any = function(view)

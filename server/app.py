@@ -36,6 +36,7 @@ from server.services.feed_service import FeedService
 from server.services.lead_service import LeadService
 from server.settings import Settings
 from server.store.connection import check_store, connect
+from server.store.keys import PARTITIONS
 from server.store.partition import load_scripts
 from server.traces import Traces
 from server.worker import Worker
@@ -79,19 +80,17 @@ class App:
             self._worker,
             self.shelf.publish,
         )
-        archive = Archive(
-            client, self.shelf, self._models.by_version, encode_decision, self._worker, settings.partitions
-        )
+        archive = Archive(client, self.shelf, self._models.by_version, encode_decision, self._worker, PARTITIONS)
         self._decisions = DecisionService(self._road, archive, traces)
         self._feed = FeedService(
             client,
             self._store.blocking,
             traces.feed_items,
-            settings.partitions,
+            PARTITIONS,
             settings.write_stall_seconds,
             self._draining,
         )
-        self._leads = LeadService(self._road, self.shelf, client, settings.partitions)
+        self._leads = LeadService(self._road, self.shelf, client)
         self._server = aio.server(
             options=server_options(settings.message_bytes, settings.streams_per_connection, settings.processes > 1)
         )
@@ -153,7 +152,7 @@ def _road_settings(settings: Settings) -> RoadSettings:
         settings.pending_decisions,
         settings.store_timeout_seconds,
         (settings.log_retention_hours + 24) * 3_600,
-        settings.partitions,
+        PARTITIONS,
         settings.tenant_time_zone,
     )
 

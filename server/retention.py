@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from server.feed.token import order
 from server.settings import Settings
 from server.store.connection import Store
-from server.store.keys import TENANTS_KEY, Partition
+from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
 
 INTERVAL_SECONDS = 60.0
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ async def trim_for_ever(client: Store, settings: Settings) -> None:
         await asyncio.sleep(INTERVAL_SECONDS)
         try:
             for tenant in await client.smembers(TENANTS_KEY):
-                for number in range(settings.partitions):
+                for number in range(PARTITIONS):
                     await trim(client, Partition(tenant.decode(), number), retention_ms)
         except (RedisError, OSError) as error:
             log.warning("retention_waits_for_store", error=str(error))

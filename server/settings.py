@@ -28,7 +28,6 @@ class Settings(BaseSettings):
     processes: int = Field(default=1, ge=1, le=64)
     clock: Literal["store", "manual"] = "store"
     tenant_time_zone: str = "UTC"
-    partitions: int = Field(default=1, ge=1, le=256)
     metrics_listen: str | None = None  # HOST:PORT of the Prometheus page; with one process only
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

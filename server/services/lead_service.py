@@ -32,11 +32,10 @@ log = structlog.get_logger()
 class LeadService:
     """Keeps what decisions are made from."""
 
-    def __init__(self, road: Road, shelf: PolicyShelf, client: Store, partitions: int) -> None:
+    def __init__(self, road: Road, shelf: PolicyShelf, client: Store) -> None:
         self._road = road
         self._shelf = shelf
         self._client = client
-        self._partitions = partitions
 
     @property
     def handlers(self) -> Mapping[str, Handler]:

@@ -26,6 +26,9 @@ from zlib import crc32
 TOKEN_KEY = "keepwell:token-key"
 TENANTS_KEY = "keepwell:tenants"
 DAY_MS = 86_400_000
+# A tenant's partitions, fixed for good. One, as long as the store is a single server: more would spread a tenant over a cluster's slots, and a
+# request id would then have to be looked up in the partition of every lead that it was ever used for.
+PARTITIONS = 1
 
 
 class Partition(NamedTuple):

@@ -1,6 +1,6 @@
 """The yardsticks: bare grpc.aio servers that answer every request with one message, as long as a real answer.
 
-`echo PORT FILE bare|lean`: `bare` is grpc.aio as its documentation shows it, generated stubs on asyncio's own loop; `lean` is as much as the
+`echo PORT FILE bare|lean`: `bare` is grpc.aio as its documentation shows it, messages on asyncio's own loop; `lean` is as much as the
 transport gives, raw bytes over uvloop.
 """
 
@@ -12,39 +12,26 @@ from typing import Any
 import grpc
 import uvloop
 from grpc import aio
-from keepwell.v1 import decision_service_pb2_grpc
 from keepwell.v1.decision_service_pb2 import DecideRequest, DecideResponse
 
 
-class Bare(decision_service_pb2_grpc.DecisionServiceServicer):
-    """Answers with a message."""
+def handler(answer: bytes, *, lean: bool) -> Any:
+    """Return the method: as generated code registers it, or from bytes to bytes."""
+    message: Any = answer if lean else DecideResponse.FromString(answer)
 
-    def __init__(self, answer: DecideResponse) -> None:
-        self._answer = answer
+    async def decide(_request: Any, _context: Any) -> Any:
+        return message
 
-    async def Decide(self, request: DecideRequest, context: Any) -> DecideResponse:  # type: ignore[override] # noqa: N802
-        return self._answer
-
-
-def add_lean(server: aio.Server, answer: bytes) -> None:
-    """Answer with bytes; nothing is parsed."""
-
-    async def decide(_request: bytes, _context: Any) -> bytes:
-        return answer
-
-    handler: Any = grpc.unary_unary_rpc_method_handler(decide)
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("keepwell.v1.DecisionService", {"Decide": handler})]
-    )
+    if lean:
+        return grpc.unary_unary_rpc_method_handler(decide)
+    return grpc.unary_unary_rpc_method_handler(decide, DecideRequest.FromString, DecideResponse.SerializeToString)
 
 
 async def main(port: str, answer: bytes, *, lean: bool) -> None:
     """Serve until killed."""
     server = aio.server(options=[("grpc.so_reuseport", 0)])
-    if lean:
-        add_lean(server, answer)
-    else:
-        decision_service_pb2_grpc.add_DecisionServiceServicer_to_server(Bare(DecideResponse.FromString(answer)), server)
+    methods = {"Decide": handler(answer, lean=lean)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("keepwell.v1.DecisionService", methods)])
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     print("ready", flush=True)

@@ -1,0 +1,104 @@
+import asyncio
+from collections.abc import Iterator
+from typing import cast
+
+import grpc
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+from keepwell.v1 import decision_service_pb2 as messages
+from keepwell.v1 import decision_service_pb2_grpc, feed_service_pb2, feed_service_pb2_grpc
+
+from server.retention import trim
+from server.store.connection import connect
+from server.store.keys import Partition
+
+WEEK_MS = 7 * 86_400_000
+FIRST, AFTER_A_WEEK = "2026-03-01T12:00:00Z", "2026-03-08T12:00:00Z"
+
+
+class Caller:
+    """One tenant of a server whose clock is told."""
+
+    def __init__(self, channel: grpc.Channel, tenant: str) -> None:
+        self.tenant = tenant
+        self.decisions = decision_service_pb2_grpc.DecisionServiceStub(channel)
+        self._feed = feed_service_pb2_grpc.FeedServiceStub(channel)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("x-keepwell-tenant", self.tenant),)
+
+    def decide(self, now: str) -> str:
+        request = messages.DecideRequest(lead_id="lead", churn_probability=0.5)
+        answer = self.decisions.Decide(request, metadata=(*self.metadata, ("x-keepwell-now", now)))
+        return answer.decision.decision_id
+
+    def watch(self, start: feed_service_pb2.FeedStart) -> Iterator[feed_service_pb2.WatchDecisionsResponse]:
+        request = feed_service_pb2.WatchDecisionsRequest(start=start)
+        return iter(self._feed.WatchDecisions(request, metadata=self.metadata, timeout=20))
+
+    def first(self, start: feed_service_pb2.FeedStart) -> tuple[str, str]:
+        """Return the first decision's id from a start on, and the token before it."""
+        before = ""
+        for response in self.watch(start):
+            if response.decisions:
+                return response.decisions[0].decision_id, before
+            before = response.resume_token
+        raise AssertionError("the feed ended")
+
+
+@pytest.fixture
+def caller(channel: grpc.Channel, tenant: str) -> Caller:
+    return Caller(channel, tenant)
+
+
+EARLIEST = feed_service_pb2.FeedStart(earliest=Empty())
+
+
+def trim_to(store_url: str, tenant: str, retention_ms: int) -> str | None:
+    async def run() -> str | None:
+        store = connect(store_url, timeout_seconds=2)
+        try:
+            return await trim(store.commit, Partition(tenant, 0), retention_ms)
+        finally:
+            await store.aclose()
+
+    return asyncio.run(run())
+
+
+def info_of(error: grpc.RpcError) -> tuple[str, ErrorInfo]:
+    info = ErrorInfo()
+    for detail in rpc_status.from_call(cast("grpc.Call", error)).details:
+        detail.Unpack(info)
+    return error.code().name, info
+
+
+def test_a_decision_exactly_as_old_as_the_retention_stays(caller: Caller, store_url: str) -> None:
+    made = [caller.decide(FIRST), caller.decide(AFTER_A_WEEK)]
+    assert trim_to(store_url, caller.tenant, WEEK_MS) is None
+    assert caller.first(EARLIEST)[0] == made[0]
+
+
+def test_what_is_older_goes_and_a_token_from_before_it_says_where_to_start_again(
+    caller: Caller, store_url: str
+) -> None:
+    gone, kept = caller.decide(FIRST), caller.decide(AFTER_A_WEEK)
+    _, token = caller.first(EARLIEST)
+    assert trim_to(store_url, caller.tenant, WEEK_MS - 1)
+    with pytest.raises(grpc.RpcError) as error:
+        next(caller.watch(feed_service_pb2.FeedStart(after=token)))
+    code, info = info_of(error.value)
+    assert (code, info.reason) == ("OUT_OF_RANGE", "RESUME_TOKEN_EXPIRED")
+    assert info.metadata["earliest_at"] == "2026-03-01T12:00:00.000Z"
+    assert caller.first(feed_service_pb2.FeedStart(after=info.metadata["earliest_token"]))[0] == kept
+    with pytest.raises(grpc.RpcError) as missing:
+        caller.decisions.GetDecision(messages.GetDecisionRequest(decision_id=gone), metadata=caller.metadata)
+    assert info_of(missing.value)[1].reason == "DECISION_NOT_FOUND"
+    listed = caller.decisions.ListDecisions(messages.ListDecisionsRequest(lead_id="lead"), metadata=caller.metadata)
+    assert [decision.decision_id for decision in listed.decisions] == [kept]
+    verified = caller.decisions.VerifyDecision(
+        messages.VerifyDecisionRequest(decision_id=kept), metadata=caller.metadata
+    )
+    assert verified.match
