@@ -59,7 +59,7 @@ def features_at(portfolio: Portfolio, day: int) -> FloatArray:
         "email_opens_30": total(OPENS, 30),
         "email_clicks_30": total(CLICKS, 30),
         "inquiries_90": total(INQUIRIES, 90),
-        "amount_90": total(AMOUNT, 90),
+        "amount_90": np.round(past[:, -90:, AMOUNT] * 100).sum(axis=1) / 100,  # whole hundredths, as activity.py
         "velocity_7": seven - (fourteen - seven),
         "trend_ratio": (1 + seven) / (1 + thirty * 7 / 30),
         "gap_mean": gap_mean,
