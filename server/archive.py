@@ -7,7 +7,7 @@ from rules.decide import Decider
 from server.convert.decision import identity, trace_bytes
 from server.errors import ReplayUnavailableError
 from server.policies import PolicyShelf
-from server.road.assess import Model, Row, assess, behaviour_of, merge
+from server.road.assess import Model, assess, row_of
 from server.road.compute import EncodeDecision, situation
 from server.store.connection import Store
 from server.store.keys import Partition, partition_of
@@ -70,8 +70,7 @@ class Archive:
         inputs = decode_inputs(entry.inputs, lead_id, decision_id)
         model = self._model(inputs, model_version)
         record = decode_record(inputs.record)
-        behaviour = merge(behaviour_of(record), inputs.request, inputs.now)
-        (assessed,) = assess(model, [Row(behaviour, inputs.request)], inputs.now)
+        (assessed,) = assess(model, [row_of(record, inputs.request, inputs.now)], inputs.now)
         decider = Decider(policy)
         try:
             facts = situation(tenant, inputs.request, record, assessed, inputs.now, inputs.ceilings)

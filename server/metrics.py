@@ -5,6 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 DECISIONS = Counter("keepwell_decisions", "Decisions committed.")
 CONFLICTS = Counter("keepwell_commit_refusals", "Commits that had to be decided again.", ["reason"])
 BATCH_LEADS = Histogram("keepwell_batch_jobs", "Jobs in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+EVENTS = Counter("keepwell_events", "Events of leads, by what became of them.", ["result"])
 RPCS = Counter("keepwell_rpcs", "Calls by method and status.", ["method", "code"])
 WATCHERS = Gauge("keepwell_watchers", "Open feed streams.")
 ENGINE_FAULTS = Counter("keepwell_engine_faults", "Rule evaluations that failed closed.")

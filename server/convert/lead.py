@@ -7,14 +7,16 @@ import numpy as np
 from keepwell.v1 import decision_pb2, lead_pb2, lead_service_pb2
 
 from model.features import CATEGORIES, NUMERIC
+from rules.consent import newer
 from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
 from rules.vocabulary import Channel, ConsentState
 from server.convert.checks import Checker, instant_of, timestamp_of, wire
 from server.convert.request import given_profile
 from server.errors import FieldViolation, InvalidFieldsError
-from server.road.compute import FUTURE_TOLERANCE_MS
+from server.road.assess import Behaviour, known
 from server.road.job import Change, LeadRecord
+from server.road.recording import FUTURE_TOLERANCE_MS
 
 CONSENT_STATES = frozenset(map(int, ConsentState))
 CHANNELS = frozenset(map(int, Channel))
@@ -73,15 +75,6 @@ def _consent_change(channels: Iterable[Channel], state: ConsentState, source: st
     return change
 
 
-def newer(before: Consent | None, said: Consent) -> Consent:
-    """Return the word that counts: the later one, and of two at the same time the withdrawal."""
-    if before is None or said.occurred_at > before.occurred_at:
-        return said
-    if said.occurred_at == before.occurred_at and said.state is ConsentState.WITHDRAWN:
-        return said
-    return before
-
-
 def consent_messages(state: LeadState) -> list[lead_pb2.ChannelConsent]:
     """Return a lead's latest word on each channel."""
     return [
@@ -104,17 +97,18 @@ def _given(profile: LeadProfile) -> dict[str, Any]:
     return {name: value for name, value in profile._asdict().items() if value not in ("", None)}
 
 
-def features_message(record: LeadRecord) -> decision_pb2.Features | None:
-    """Return a lead's known features; None when it has none."""
-    if record.features_as_of is None:
+def features_message(record: LeadRecord, now: int) -> decision_pb2.Features | None:
+    """Return a lead's known features at an instant; None when it has none."""
+    behaviour = known(record, Behaviour(record.numeric, record.categories, record.features_as_of), now)
+    if behaviour.as_of is None:
         return None
-    values = np.frombuffer(record.numeric, dtype="<f8").tolist()
+    values = np.frombuffer(behaviour.numeric, dtype="<f8").tolist()
     numbers = {feature.name: value for feature, value in zip(NUMERIC, values, strict=False) if value == value}  # noqa: PLR0124 (NaN)
-    known = zip(CATEGORIES, record.categories, strict=False)
+    named = zip(CATEGORIES, behaviour.categories, strict=False)
     return decision_pb2.Features(
         numbers=numbers,
-        categories={feature.name: text for feature, text in known if text},
-        as_of=timestamp_of(record.features_as_of),
+        categories={feature.name: text for feature, text in named if text},
+        as_of=timestamp_of(behaviour.as_of),
     )
 
 
@@ -156,13 +150,13 @@ def _headroom(row: Headroom) -> lead_pb2.ChannelHeadroom:
 
 
 def lead_view(
-    lead_id: str, record: LeadRecord, headroom: Iterable[Headroom], cooldowns: dict[str, int], arm: str
+    lead_id: str, record: LeadRecord, now: int, headroom: Iterable[Headroom], cooldowns: dict[str, int], arm: str
 ) -> lead_pb2.LeadView:
     """Return everything that is remembered of a lead."""
     state = record.state
     view = lead_pb2.LeadView(
         profile=profile_message(lead_id, record.profile),
-        features=features_message(record),
+        features=features_message(record, now),
         assessment=_assessment(record),
         headroom=map(_headroom, headroom),
         cooldowns=[lead_pb2.Cooldown(name=name, until=timestamp_of(at)) for name, at in cooldowns.items()],

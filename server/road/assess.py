@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from model.activity import features_of
 from model.fallback import FallbackScorer
 from model.features import CATEGORIES, NUMERIC
 from model.scorer import Factor, Scorer
@@ -38,9 +39,10 @@ class Behaviour(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One lead to assess: its features and what the caller asked for."""
+    """One lead to assess: its features, which of them callers gave, and what this caller asked for."""
 
     behaviour: Behaviour
+    given: Behaviour
     request: DecideInput
 
 
@@ -51,9 +53,21 @@ class Assessed(NamedTuple):
     factors: tuple[Factor, ...] = ()
 
 
-def behaviour_of(record: LeadRecord) -> Behaviour:
-    """Return a record's features."""
-    return Behaviour(record.numeric, record.categories, record.features_as_of)
+def row_of(record: LeadRecord, request: DecideInput, now: int) -> Row:
+    """Return what to score for a lead: what callers gave, over what its events say by now."""
+    given = merge(Behaviour(record.numeric, record.categories, record.features_as_of), request, now)
+    return Row(known(record, given, now), given, request)
+
+
+def known(record: LeadRecord, given: Behaviour, now: int) -> Behaviour:
+    """Return a lead's features at an instant; numbers that a caller gave count until an event arrives after them."""
+    if not record.activity_at:
+        return given
+    numbers = features_of(record.activity, now)
+    if given.numeric and given.as_of is not None and given.as_of >= record.activity_at:
+        told = np.frombuffer(given.numeric, dtype="<f8")
+        numbers = np.where(np.isnan(told), numbers, told)
+    return Behaviour(numbers.astype("<f8").tobytes(), given.categories, now)
 
 
 def merge(before: Behaviour, request: DecideInput, now: int) -> Behaviour:

@@ -13,14 +13,25 @@ from rules.decision import CeilingReading, Decision, Ruling, Situation
 from rules.lead import LeadProfile
 from server.errors import FieldViolation, IdempotencyMismatchError, InvalidFieldsError
 from server.metrics import ENGINE_FAULTS
-from server.road.assess import Assessed, Model, Row, assess, behaviour_of, merge
+from server.road.assess import Assessed, Model, Row, assess, row_of
 from server.road.day import Day
-from server.road.job import Changed, Committed, DecideInput, Job, LastAssessment, LeadRecord, Outcome
-from server.store.partition import Claim, DecisionWrite, LeadWrite, StoredLead
+from server.road.job import (
+    Changed,
+    Committed,
+    DecideInput,
+    EventInput,
+    Job,
+    LastAssessment,
+    LeadRecord,
+    Outcome,
+    Recorded,
+)
+from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request
+from server.store.keys import Partition
+from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite, StoredLead
 from server.store.record import DecisionInputs, decode_record, encode_inputs, encode_record
 
 FINGERPRINT_BYTES = 16
-FUTURE_TOLERANCE_MS = 60_000  # how far a caller's clock may be ahead of the store's
 ESCALATION_SHARE = "escalation_share"
 
 EncodeDecision = Callable[[Decision, Assessed], bytes]
@@ -81,11 +92,13 @@ class LeadPlan(NamedTuple):
 
 
 class LeadWork(NamedTuple):
-    """One lead with its jobs, in the order in which they came."""
+    """One lead with its jobs, in the order in which they came, and the events (by key) that the store knows already."""
 
     lead_id: str
     stored: StoredLead
     jobs: list[Job]
+    partition: Partition
+    known_events: frozenset[str]
 
 
 def holdout_bucket(tenant: str, lead_id: str) -> float:
@@ -166,12 +179,16 @@ class _LeadPlanner:
         self._rulings: list[Ruling] = []
         self._outcomes: list[tuple[Job, Outcome]] = []
         self._changed = False
+        self._events: dict[str, EventWrite] = {}
+        self._unassessed = False
 
     def prepare(self, turn: int) -> Row | None:
         """Return what to score for a job; None when it needs no decision, and is done."""
         job = self.lead.jobs[turn]
         request = job.request
         try:
+            if job.event is not None:
+                return self._record_event(job, job.event, turn)
             if request is None:
                 self._change(job)
                 return None
@@ -183,7 +200,24 @@ class _LeadPlanner:
         except (InvalidFieldsError, IdempotencyMismatchError) as error:
             self._outcomes.append((job, error))
             return None
-        return Row(merge(behaviour_of(self._record), request, self._world.now), request)
+        return row_of(self._record, request, self._world.now)
+
+    def _record_event(self, job: Job, event: EventInput, turn: int) -> Row | None:
+        """Return what to score after the last of some new events in a row."""
+        now = self._world.now
+        check_event(event, now)
+        key = self.lead.partition.event(event.lead_id, event.event_id)
+        duplicate = key in self.lead.known_events or key in self._events
+        if not duplicate:
+            self._events[key] = EventWrite(key, event.payload)
+            self._keep(after_event(self._record, event, now))
+            self._unassessed = True
+        self._outcomes.append((job, Recorded(duplicate)))
+        following = self.lead.jobs[turn + 1] if turn + 1 < len(self.lead.jobs) else None
+        if not self._unassessed or (following is not None and following.event is not None):
+            return None
+        self._unassessed = False
+        return row_of(self._record, event_request(self._world.tenant, event), now)
 
     def _change(self, job: Job) -> None:
         after = job.change(self._record, self._world.now) if job.change else self._record
@@ -196,14 +230,18 @@ class _LeadPlanner:
         self._record, self._data = record, encode_record(record)
 
     def decide(self, job: Job, row: Row, assessed: Assessed) -> None:
-        """Decide one job on the record as it is now; a preview leaves it."""
+        """Decide one job on the record as it is now; a preview leaves it, and so does an event that changes no stage."""
         world, request = self._world, row.request
         ceilings = self._tally.ceilings(world.policy.escalation_share, self._first_today and not self._decisions)
         facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
         ruling = world.policy.decider.decide(facts)
+        if job.event is not None and ruling.decision.stage is self._record.state.stage:
+            self._keep(self._record._replace(assessment=_last(assessed)))
+            return
         decision = world.encode(ruling.decision, assessed)
         hits = world.policy.version.encode() + b":" + bytes(ruling.decision.fired)
-        self._outcomes.append((job, Committed(decision, hits, replayed=False)))
+        if job.event is None:
+            self._outcomes.append((job, Committed(decision, hits, replayed=False)))
         if job.preview:
             return
         self._tally.leads_today += self._first_today and not self._decisions
@@ -211,11 +249,11 @@ class _LeadPlanner:
         self._decisions.append(DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs))
         self._rulings.append(ruling)
         self._tally.take(ruling)
-        self._keep(_after(facts, ruling, row, assessed))
+        self._keep(_after(self._record, facts, ruling, row, assessed))
 
     def finish(self) -> LeadPlan:
         """Return what all jobs came to."""
-        if not self._changed and not self._decisions:
+        if not self._changed and not self._decisions and not self._events:
             return LeadPlan(None, self._outcomes)
         first_today = bool(self._decisions) and self._first_today
         return LeadPlan(self._write(first_today), self._outcomes)
@@ -246,6 +284,7 @@ class _LeadPlanner:
             self._world.policy.escalation_share,
             [self._claim(name, amount) for name, amount in amounts.items()],
             self._decisions,
+            list(self._events.values()),
         )
 
     def _claim(self, name: str, amount: int) -> Claim:
@@ -256,14 +295,20 @@ class _LeadPlanner:
         return Claim(name, amount, self._tally.readings[name].maximum, start, lifetime_seconds)
 
 
-def _after(facts: Situation, ruling: Ruling, row: Row, assessed: Assessed) -> LeadRecord:
+def _last(assessed: Assessed) -> LastAssessment:
     probability, source, version, at = assessed.assessment[:4]
-    behaviour = row.behaviour
+    return LastAssessment(probability, source, version, at)
+
+
+def _after(record: LeadRecord, facts: Situation, ruling: Ruling, row: Row, assessed: Assessed) -> LeadRecord:
+    given = row.given
     return LeadRecord(
         facts.profile,
-        behaviour.numeric,
-        behaviour.categories,
-        behaviour.as_of,
+        given.numeric,
+        given.categories,
+        given.as_of,
         ruling.next_state,
-        LastAssessment(probability, source, version, at),
+        _last(assessed),
+        record.activity,
+        record.activity_at,
     )

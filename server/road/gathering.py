@@ -42,8 +42,10 @@ def gather_query(
     lead_ids = list(dict.fromkeys(job.lead_id for job in jobs))
     decisions = (job.request.decision_id for job in jobs if job.request and not job.preview)
     decision_ids = list(dict.fromkeys(decisions))
+    events = (partition.event(job.event.lead_id, job.event.event_id) for job in jobs if job.event)
+    event_keys = list(dict.fromkeys(events))
     days = (day.name, day.next_name)
-    return GatherQuery(partition, clock, days, day.next_start_at, ceilings, lead_ids, decision_ids)
+    return GatherQuery(partition, clock, days, day.next_start_at, ceilings, lead_ids, decision_ids, event_keys)
 
 
 def tally_of(query: GatherQuery, snapshot: Snapshot) -> Tally:

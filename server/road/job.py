@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from model.activity import Activity
+from model.events import EventType
 from rules.lead import LeadProfile, LeadState
-from rules.vocabulary import AssessmentSource, Cause
+from rules.vocabulary import AssessmentSource, Cause, Channel
 
 
 class LastAssessment(NamedTuple):
@@ -20,8 +22,8 @@ class LastAssessment(NamedTuple):
 class LeadRecord(NamedTuple):
     """All that the store remembers of one lead.
 
-    `numeric` is a little-endian float64 array in the order of the feature schema (NaN: unknown), empty when no feature
-    was ever given.
+    `numeric` is what callers told: a little-endian float64 array in the order of the feature schema (NaN: unknown), empty when
+    no feature was ever given. `activity` is what events told, the newest of which arrived at `activity_at` (0: none ever did).
     """
 
     profile: LeadProfile = LeadProfile()
@@ -30,6 +32,8 @@ class LeadRecord(NamedTuple):
     features_as_of: int | None = None
     state: LeadState = LeadState()
     assessment: LastAssessment | None = None
+    activity: Activity = Activity()
+    activity_at: int = 0
 
 
 class DecideInput(NamedTuple):
@@ -55,6 +59,24 @@ class Committed(NamedTuple):
     replayed: bool
 
 
+class EventInput(NamedTuple):
+    """One thing that a lead did; `optouts` are the channels that it closed."""
+
+    lead_id: str
+    event_id: str
+    kind: EventType
+    occurred_at: int
+    value: float
+    optouts: tuple[Channel, ...]
+    payload: bytes  # the event as the log keeps it
+
+
+class Recorded(NamedTuple):
+    """An event that is in the log, by this request or (`duplicate`) before it."""
+
+    duplicate: bool
+
+
 class Changed(NamedTuple):
     """A lead after a change that is no decision, or as it was read."""
 
@@ -63,7 +85,7 @@ class Changed(NamedTuple):
 
 
 Change = Callable[[LeadRecord, int], LeadRecord]  # (record, now) -> the next record; may raise, then nothing is written
-Outcome = Committed | Changed | Exception
+Outcome = Committed | Changed | Recorded | Exception
 
 
 class Ticket:
@@ -83,9 +105,9 @@ class Ticket:
 
 
 class Job:
-    """One lead's errand: a decision (`request`), or a change or a look at it (`change`)."""
+    """One lead's errand: a decision (`request`), an `event`, or a change or a look at it (`change`)."""
 
-    __slots__ = ("attempts", "change", "clock", "lead_id", "place", "preview", "request", "tenant", "ticket")
+    __slots__ = ("attempts", "change", "clock", "event", "lead_id", "place", "preview", "request", "tenant", "ticket")
 
     def __init__(
         self,
@@ -97,6 +119,7 @@ class Job:
         request: DecideInput | None = None,
         change: Change | None = None,
         preview: bool = False,
+        event: EventInput | None = None,
     ) -> None:
         self.tenant = tenant
         self.clock = clock
@@ -106,12 +129,8 @@ class Job:
         self.request = request
         self.change = change
         self.preview = preview
+        self.event = event
         self.attempts = 0
-
-    @property
-    def writes(self) -> bool:
-        """Whether the lead may be another one afterwards."""
-        return not self.preview
 
     def settle(self, outcome: Outcome) -> None:
         """Give the job's outcome to whoever waits for it."""

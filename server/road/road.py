@@ -28,7 +28,7 @@ from server.road.clock import ClockGuard
 from server.road.compute import FINGERPRINT_BYTES, EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World, plan
 from server.road.day import Day, day_of
 from server.road.gathering import gather_query, tally_of
-from server.road.job import Change, Changed, Committed, DecideInput, Job, LeadRecord, Outcome, Ticket
+from server.road.job import Change, Changed, Committed, DecideInput, EventInput, Job, LeadRecord, Outcome, Ticket
 from server.road.settling import settle, settle_answers
 from server.store.connection import Store
 from server.store.keys import Partition, partition_of
@@ -120,6 +120,12 @@ class Road:
         jobs = [
             Job(tenant, clock, lead_id, ticket, place, change=change) for place, (lead_id, change) in enumerate(changes)
         ]
+        return await self._travel(jobs, ticket)
+
+    async def record(self, tenant: str, clock: str, events: Sequence[EventInput]) -> list[Outcome]:
+        """Return one outcome an event: Recorded, or why it was refused."""
+        ticket = Ticket(len(events), asyncio.get_running_loop())
+        jobs = [Job(tenant, clock, event.lead_id, ticket, place, event=event) for place, event in enumerate(events)]
         return await self._travel(jobs, ticket)
 
     async def look(self, tenant: str, clock: str, lead_id: str) -> Changed:
@@ -260,7 +266,10 @@ class Road:
             jobs: dict[str, list[Job]] = {}
             for job in part.jobs:
                 jobs.setdefault(job.lead_id, []).append(job)
-            work = [LeadWork(lead_id, stored[lead_id], group) for lead_id, group in jobs.items()]
+            work = [
+                LeadWork(lead_id, stored[lead_id], group, part.partition, snapshot.known_events)
+                for lead_id, group in jobs.items()
+            ]
             tally: Tally = tally_of(part.query, snapshot)
             computed.append((part, day, plan(world, work, tally)))
         return computed

@@ -19,6 +19,7 @@ from server.road.compute import holdout_bucket
 from server.road.job import Change, Changed, Outcome
 from server.road.road import Road
 from server.rpc import Handler
+from server.services.event_service import EventIntake
 from server.status import status_of
 from server.store.connection import Store
 from server.store.keys import request_key
@@ -36,11 +37,18 @@ class LeadService:
         self._road = road
         self._shelf = shelf
         self._client = client
+        self._events = EventIntake(road)
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The methods that are served."""
-        return {"UpsertLeads": self.upsert_leads, "GetLead": self.get_lead, "SetConsent": self.set_consent}
+        return {
+            "RecordEvents": self._events.record_events,
+            "StreamEvents": self._events.stream_events,
+            "UpsertLeads": self.upsert_leads,
+            "GetLead": self.get_lead,
+            "SetConsent": self.set_consent,
+        }
 
     async def upsert_leads(self, request: messages.UpsertLeadsRequest, caller: Caller) -> messages.UpsertLeadsResponse:
         """Write profiles; those that are refused do not harm the others."""
@@ -89,7 +97,7 @@ class LeadService:
         policy = await self._shelf.compiled(caller.tenant, self._shelf.policy_of(caller.tenant).version)
         rows = headroom(policy, record.profile, record.state, tally.readings, now)
         arm = holdout_arm(policy, holdout_bucket(caller.tenant, request.lead_id))
-        return lead_view(request.lead_id, record, rows, cooldowns(policy, record.state, now), arm)
+        return lead_view(request.lead_id, record, now, rows, cooldowns(policy, record.state, now), arm)
 
     async def _seen(self, tenant: str, request: Any) -> bool:
         """Return whether this request was done before; raises IdempotencyMismatchError when another one was."""

@@ -7,6 +7,9 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:log                 stream  the decisions in the order of their commits: fields d (Decision without its
                                       trace), t (rules that hit), i (DecisionInputs), p (the lead's previous log id);
                                       trimmed by the retention. It is the feed, too
+    {T/p}:events              stream  what leads did, in the order of arrival: fields e (LeadEvent), n (the tenant's now in ms);
+                                      trimmed by its own retention
+    {T/p}:event:<hash>        string  empty: this event of this lead is known; the window for late events + 1 day
     {T/p}:trimmed             string  the last log id that retention removed
     {T/p}:clock               string  the tenant's now in ms; manual clock only; for ever
     {T/p}:ceiling:<name>      zset    instants of the contacts granted under a tenant-wide limit; window + 1 day
@@ -20,6 +23,7 @@ T is the tenant, p one of its partitions. All keys of a partition share the hash
 the commit script stays atomic there.
 """
 
+from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
 
@@ -54,6 +58,16 @@ class Partition(NamedTuple):
     def log(self) -> str:
         """The key of the decision log."""
         return f"{self.tag}:log"
+
+    @property
+    def events(self) -> str:
+        """The key of the event log."""
+        return f"{self.tag}:events"
+
+    def event(self, lead_id: str, event_id: str) -> str:
+        """Return the key that says that an event is known."""
+        digest = blake2b(f"{lead_id} {event_id}".encode(), digest_size=15, person=b"event").hexdigest()
+        return f"{self.tag}:event:{digest}"
 
     @property
     def trimmed(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgpack
 from redis.exceptions import NoScriptError
 
+from model.events import LATE_DAYS
 from server.store.connection import Store
 from server.store.keys import Partition
 from server.store.scripts import COMMIT, GATHER
@@ -18,6 +19,7 @@ from server.store.scripts import COMMIT, GATHER
 GATHER_SHA = hashlib.sha1(GATHER.encode()).hexdigest()
 COMMIT_SHA = hashlib.sha1(COMMIT.encode()).hexdigest()
 DAY_COUNTS_SECONDS = 3 * 86_400
+EVENT_SECONDS = (LATE_DAYS + 1) * 86_400
 
 
 class CeilingQuery(NamedTuple):
@@ -40,6 +42,7 @@ class GatherQuery(NamedTuple):
     ceilings: Sequence[CeilingQuery]
     lead_ids: Sequence[str]
     decision_ids: Sequence[str]
+    event_keys: Sequence[str] = ()
 
 
 class StoredLead(NamedTuple):
@@ -59,6 +62,7 @@ class Snapshot(NamedTuple):
     readings: list[tuple[int, int | None]]
     leads_today: int
     escalated_today: int
+    known_events: frozenset[str] = frozenset()  # keys
 
 
 class Claim(NamedTuple):
@@ -81,8 +85,15 @@ class DecisionWrite(NamedTuple):
     inputs: bytes
 
 
+class EventWrite(NamedTuple):
+    """One event as its log keeps it, and the key by which it is known from then on."""
+
+    key: str
+    payload: bytes
+
+
 class LeadWrite(NamedTuple):
-    """The next record of one lead, and the decisions that led to it."""
+    """The next record of one lead, and the decisions and events that led to it."""
 
     lead_id: str
     version: int
@@ -93,6 +104,7 @@ class LeadWrite(NamedTuple):
     share: float
     claims: Sequence[Claim]
     decisions: Sequence[DecisionWrite]
+    events: Sequence[EventWrite] = ()
 
 
 class CommitBatch(NamedTuple):
@@ -126,18 +138,22 @@ def _gather_arguments(query: GatherQuery) -> list[Any]:
         arguments += (rolling_ms, start_at, boundary_at, maximum)
     keys += map(partition.lead, query.lead_ids)
     keys += map(partition.decision, query.decision_ids)
+    keys += query.event_keys
     return [GATHER_SHA, len(keys), *keys, *arguments]
 
 
-def _snapshot(reply: list[Any]) -> Snapshot:
-    now, leads, decisions, readings, leads_today, escalated_today = reply
+def _snapshot(query: GatherQuery, reply: list[Any]) -> Snapshot:
+    now, leads, others, readings, leads_today, escalated_today = reply
+    decisions = len(query.decision_ids)
+    known = zip(query.event_keys, others[decisions:], strict=True)
     return Snapshot(
         int(now),
         [parse_lead(stored) for stored in leads],
-        decisions,
+        others[:decisions],
         [(used, int(release) if release else None) for used, release in readings],
         leads_today,
         escalated_today,
+        frozenset(key for key, value in known if value is not None),
     )
 
 
@@ -145,15 +161,26 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
     partition = batch.partition
     names = sorted({claim.name for lead in batch.leads for claim in lead.claims})
     index = {name: place for place, name in enumerate(names, 1)}
-    keys = [partition.log, partition.clock, partition.day(batch.day), *map(partition.ceiling, names)]
+    keys = [partition.log, partition.clock, partition.day(batch.day), partition.events, *map(partition.ceiling, names)]
     leads = []
     for lead in batch.leads:
         keys.append(partition.lead(lead.lead_id))
         keys += [partition.decision(decision.decision_id) for decision in lead.decisions]
+        keys += [event.key for event in lead.events]
         claims = [(index[claim.name], *claim[1:]) for claim in lead.claims]
         decisions = [decision[1:] for decision in lead.decisions]
-        leads.append((*lead[1:4], int(lead.first_today), lead.escalations, lead.share, claims, decisions))
-    everything = (batch.clock, batch.decision_seconds, DAY_COUNTS_SECONDS, len(names), leads)
+        leads.append(
+            (
+                *lead[1:4],
+                int(lead.first_today),
+                lead.escalations,
+                lead.share,
+                claims,
+                decisions,
+                [event.payload for event in lead.events],
+            )
+        )
+    everything = (batch.clock, batch.decision_seconds, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), leads)
     # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
     return [COMMIT_SHA, len(keys), *keys, msgpack.packb(everything, use_bin_type=False)]
 
@@ -192,7 +219,8 @@ async def _round_trip(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
 
 async def gather(client: Store, queries: Sequence[GatherQuery]) -> list[Snapshot]:
     """Return one snapshot for each query, from one round trip."""
-    return [_snapshot(reply) for reply in await _run(client, [_gather_arguments(query) for query in queries])]
+    replies = await _run(client, [_gather_arguments(query) for query in queries])
+    return [_snapshot(query, reply) for query, reply in zip(queries, replies, strict=True)]
 
 
 async def commit(client: Store, batches: Sequence[CommitBatch]) -> list[list[str]]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from keepwell.store.v1 import decision_inputs_pb2, lead_record_pb2
 
+from model.activity import Activity, DayCounts
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, OpenEscalation
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage
@@ -53,6 +54,41 @@ def _profile(message: lead_record_pb2.ProfileRecord) -> LeadProfile:
     )
 
 
+def _activity_message(activity: Activity) -> lead_record_pb2.ActivityRecord:
+    days = [counts.day for counts in activity.days]
+    amounts = {place: counts.hundredths for place, counts in enumerate(activity.days) if counts.hundredths}
+    return lead_record_pb2.ActivityRecord(
+        day_steps=[*days[:1], *(later - earlier for earlier, later in pairwise(days))],
+        counts=[count for counts in activity.days for count in counts[1:6]],
+        amount_places=list(amounts),
+        hundredths=amounts.values(),
+        first_day=activity.first_day + 1,
+        last_day=activity.last_day + 1,
+        previous_day=activity.previous_day + 1,
+        visit_day=activity.visit_day + 1,
+        inquiry_day=activity.inquiry_day + 1,
+        active_days=activity.active_days,
+    )
+
+
+def _activity(message: lead_record_pb2.ActivityRecord) -> Activity:
+    amounts = dict(zip(message.amount_places, message.hundredths, strict=True))
+    counts = list(message.counts)
+    days = [
+        DayCounts._make((day, *counts[5 * place : 5 * place + 5], amounts.get(place, 0)))
+        for place, day in enumerate(accumulate(message.day_steps))
+    ]
+    return Activity(
+        tuple(days),
+        message.first_day - 1,
+        message.last_day - 1,
+        message.previous_day - 1,
+        message.visit_day - 1,
+        message.inquiry_day - 1,
+        message.active_days,
+    )
+
+
 def encode_record(record: LeadRecord) -> bytes:
     """Return a lead's record as the store keeps it; the same record gives the same bytes."""
     state, last = record.state, record.assessment
@@ -72,6 +108,9 @@ def encode_record(record: LeadRecord) -> bytes:
         last_escalated_at=state.last_escalated_at or 0,
         next_review_at=state.next_review_at or 0,
     )
+    if record.activity_at:
+        message.activity.CopyFrom(_activity_message(record.activity))
+        message.activity_at = record.activity_at
     if record.profile != EMPTY.profile:
         message.profile.CopyFrom(_profile_message(record.profile))
     for channel, consent in sorted(state.consent.items()):
@@ -128,6 +167,8 @@ def decode_record(data: bytes) -> LeadRecord:
         message.features_as_of or None,
         _state(message),
         last,
+        _activity(message.activity) if message.activity_at else EMPTY.activity,
+        message.activity_at,
     )
 
 

@@ -343,16 +343,20 @@ class LeadEvent(google.protobuf.message.Message):
     lead_id: builtins.str
     """The lead."""
     type: builtins.str
-    """Type, as declared in the event schema."""
+    """One of site_visit, page_view, property_view, email_open, email_click, email_reply, inquiry, call, meeting, message, login, offer,
+    purchase, refund, complaint, opt_out.
+    """
     value: builtins.float
-    """Amount, where the type has one."""
+    """Amount of an offer, a purchase or a refund, where it is required; finite and not negative. Other types have none."""
     @property
     def occur_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it happened."""
+        """When it happened: at most 30 days ago, and not in the future."""
 
     @property
     def properties(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
-        """More of it, by name."""
+        """More of it, by name: at most 32, names of 1 to 64 characters, values of at most 256. `channel` of an opt_out names the channel that it
+        is about (such as sms); without it, it is about all.
+        """
 
     def __init__(
         self,

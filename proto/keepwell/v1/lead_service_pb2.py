@@ -28,7 +28,7 @@ from keepwell.v1 import decision_pb2 as keepwell_dot_v1_dot_decision__pb2
 from keepwell.v1 import lead_pb2 as keepwell_dot_v1_dot_lead__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekeepwell/v1/lead_service.proto\x12\x0bkeepwell.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1akeepwell/v1/decision.proto\x1a\x16keepwell/v1/lead.proto\"Q\n\x13RecordEventsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x16.keepwell.v1.LeadEvent\"i\n\x14RecordEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x12\n\nduplicates\x18\x02 \x01(\x05\x12+\n\x08rejected\x18\x03 \x03(\x0b\x32\x19.keepwell.v1.RejectedItem\"?\n\x08\x45ventAck\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"Q\n\x12UpsertLeadsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\x05leads\x18\x02 \x03(\x0b\x32\x18.keepwell.v1.LeadProfile\"f\n\x13UpsertLeadsResponse\x12\x10\n\x08upserted\x18\x01 \x01(\x05\x12+\n\x08rejected\x18\x02 \x03(\x0b\x32\x19.keepwell.v1.RejectedItem\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"!\n\x0eGetLeadRequest\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\"\xef\x01\n\x11SetConsentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lead_id\x18\x02 \x01(\t\x12\x33\n\x07\x63hannel\x18\x03 \x01(\x0e\x32 .keepwell.v1.InterventionChannelH\x00\x12\r\n\x03\x61ll\x18\x04 \x01(\x08H\x00\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.keepwell.v1.ConsentState\x12\x0e\n\x06source\x18\x06 \x01(\t\x12.\n\noccur_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05scope\"T\n\x12SetConsentResponse\x12,\n\x07\x63onsent\x18\x01 \x03(\x0b\x32\x1b.keepwell.v1.ChannelConsent\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x87\x01\n\rSnoozeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lead_id\x18\x02 \x01(\t\x12\x0e\n\x04rule\x18\x03 \x01(\tH\x00\x12\r\n\x03\x61ll\x18\x04 \x01(\x08H\x00\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05scope\"\x10\n\x0eSnoozeResponse\"7\n\x10\x45raseLeadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lead_id\x18\x02 \x01(\t\"~\n\x11\x45raseLeadResponse\x12:\n\x06\x65rased\x18\x01 \x03(\x0b\x32*.keepwell.v1.EraseLeadResponse.ErasedEntry\x1a-\n\x0b\x45rasedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"$\n\x11\x45xportLeadRequest\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\"0\n\x12\x45xportLeadResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t2\xe5\x04\n\x0bLeadService\x12S\n\x0cRecordEvents\x12 .keepwell.v1.RecordEventsRequest\x1a!.keepwell.v1.RecordEventsResponse\x12\x41\n\x0cStreamEvents\x12\x16.keepwell.v1.LeadEvent\x1a\x15.keepwell.v1.EventAck(\x01\x30\x01\x12P\n\x0bUpsertLeads\x12\x1f.keepwell.v1.UpsertLeadsRequest\x1a .keepwell.v1.UpsertLeadsResponse\x12=\n\x07GetLead\x12\x1b.keepwell.v1.GetLeadRequest\x1a\x15.keepwell.v1.LeadView\x12M\n\nSetConsent\x12\x1e.keepwell.v1.SetConsentRequest\x1a\x1f.keepwell.v1.SetConsentResponse\x12\x41\n\x06Snooze\x12\x1a.keepwell.v1.SnoozeRequest\x1a\x1b.keepwell.v1.SnoozeResponse\x12J\n\tEraseLead\x12\x1d.keepwell.v1.EraseLeadRequest\x1a\x1e.keepwell.v1.EraseLeadResponse\x12O\n\nExportLead\x12\x1e.keepwell.v1.ExportLeadRequest\x1a\x1f.keepwell.v1.ExportLeadResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekeepwell/v1/lead_service.proto\x12\x0bkeepwell.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1akeepwell/v1/decision.proto\x1a\x16keepwell/v1/lead.proto\"Q\n\x13RecordEventsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x16.keepwell.v1.LeadEvent\"i\n\x14RecordEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x12\n\nduplicates\x18\x02 \x01(\x05\x12+\n\x08rejected\x18\x03 \x03(\x0b\x32\x19.keepwell.v1.RejectedItem\"c\n\x08\x45ventAck\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0f\n\x07lead_id\x18\x03 \x01(\t\x12\x11\n\tduplicate\x18\x04 \x01(\x08\"Q\n\x12UpsertLeadsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\x05leads\x18\x02 \x03(\x0b\x32\x18.keepwell.v1.LeadProfile\"f\n\x13UpsertLeadsResponse\x12\x10\n\x08upserted\x18\x01 \x01(\x05\x12+\n\x08rejected\x18\x02 \x03(\x0b\x32\x19.keepwell.v1.RejectedItem\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"!\n\x0eGetLeadRequest\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\"\xef\x01\n\x11SetConsentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lead_id\x18\x02 \x01(\t\x12\x33\n\x07\x63hannel\x18\x03 \x01(\x0e\x32 .keepwell.v1.InterventionChannelH\x00\x12\r\n\x03\x61ll\x18\x04 \x01(\x08H\x00\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.keepwell.v1.ConsentState\x12\x0e\n\x06source\x18\x06 \x01(\t\x12.\n\noccur_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05scope\"T\n\x12SetConsentResponse\x12,\n\x07\x63onsent\x18\x01 \x03(\x0b\x32\x1b.keepwell.v1.ChannelConsent\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x87\x01\n\rSnoozeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lead_id\x18\x02 \x01(\t\x12\x0e\n\x04rule\x18\x03 \x01(\tH\x00\x12\r\n\x03\x61ll\x18\x04 \x01(\x08H\x00\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05scope\"\x10\n\x0eSnoozeResponse\"7\n\x10\x45raseLeadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lead_id\x18\x02 \x01(\t\"~\n\x11\x45raseLeadResponse\x12:\n\x06\x65rased\x18\x01 \x03(\x0b\x32*.keepwell.v1.EraseLeadResponse.ErasedEntry\x1a-\n\x0b\x45rasedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"$\n\x11\x45xportLeadRequest\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\"0\n\x12\x45xportLeadResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t2\xe5\x04\n\x0bLeadService\x12S\n\x0cRecordEvents\x12 .keepwell.v1.RecordEventsRequest\x1a!.keepwell.v1.RecordEventsResponse\x12\x41\n\x0cStreamEvents\x12\x16.keepwell.v1.LeadEvent\x1a\x15.keepwell.v1.EventAck(\x01\x30\x01\x12P\n\x0bUpsertLeads\x12\x1f.keepwell.v1.UpsertLeadsRequest\x1a .keepwell.v1.UpsertLeadsResponse\x12=\n\x07GetLead\x12\x1b.keepwell.v1.GetLeadRequest\x1a\x15.keepwell.v1.LeadView\x12M\n\nSetConsent\x12\x1e.keepwell.v1.SetConsentRequest\x1a\x1f.keepwell.v1.SetConsentResponse\x12\x41\n\x06Snooze\x12\x1a.keepwell.v1.SnoozeRequest\x1a\x1b.keepwell.v1.SnoozeResponse\x12J\n\tEraseLead\x12\x1d.keepwell.v1.EraseLeadRequest\x1a\x1e.keepwell.v1.EraseLeadResponse\x12O\n\nExportLead\x12\x1e.keepwell.v1.ExportLeadRequest\x1a\x1f.keepwell.v1.ExportLeadResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,31 +42,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDEVENTSRESPONSE']._serialized_start=240
   _globals['_RECORDEVENTSRESPONSE']._serialized_end=345
   _globals['_EVENTACK']._serialized_start=347
-  _globals['_EVENTACK']._serialized_end=410
-  _globals['_UPSERTLEADSREQUEST']._serialized_start=412
-  _globals['_UPSERTLEADSREQUEST']._serialized_end=493
-  _globals['_UPSERTLEADSRESPONSE']._serialized_start=495
-  _globals['_UPSERTLEADSRESPONSE']._serialized_end=597
-  _globals['_GETLEADREQUEST']._serialized_start=599
-  _globals['_GETLEADREQUEST']._serialized_end=632
-  _globals['_SETCONSENTREQUEST']._serialized_start=635
-  _globals['_SETCONSENTREQUEST']._serialized_end=874
-  _globals['_SETCONSENTRESPONSE']._serialized_start=876
-  _globals['_SETCONSENTRESPONSE']._serialized_end=960
-  _globals['_SNOOZEREQUEST']._serialized_start=963
-  _globals['_SNOOZEREQUEST']._serialized_end=1098
-  _globals['_SNOOZERESPONSE']._serialized_start=1100
-  _globals['_SNOOZERESPONSE']._serialized_end=1116
-  _globals['_ERASELEADREQUEST']._serialized_start=1118
-  _globals['_ERASELEADREQUEST']._serialized_end=1173
-  _globals['_ERASELEADRESPONSE']._serialized_start=1175
-  _globals['_ERASELEADRESPONSE']._serialized_end=1301
-  _globals['_ERASELEADRESPONSE_ERASEDENTRY']._serialized_start=1256
-  _globals['_ERASELEADRESPONSE_ERASEDENTRY']._serialized_end=1301
-  _globals['_EXPORTLEADREQUEST']._serialized_start=1303
-  _globals['_EXPORTLEADREQUEST']._serialized_end=1339
-  _globals['_EXPORTLEADRESPONSE']._serialized_start=1341
-  _globals['_EXPORTLEADRESPONSE']._serialized_end=1389
-  _globals['_LEADSERVICE']._serialized_start=1392
-  _globals['_LEADSERVICE']._serialized_end=2005
+  _globals['_EVENTACK']._serialized_end=446
+  _globals['_UPSERTLEADSREQUEST']._serialized_start=448
+  _globals['_UPSERTLEADSREQUEST']._serialized_end=529
+  _globals['_UPSERTLEADSRESPONSE']._serialized_start=531
+  _globals['_UPSERTLEADSRESPONSE']._serialized_end=633
+  _globals['_GETLEADREQUEST']._serialized_start=635
+  _globals['_GETLEADREQUEST']._serialized_end=668
+  _globals['_SETCONSENTREQUEST']._serialized_start=671
+  _globals['_SETCONSENTREQUEST']._serialized_end=910
+  _globals['_SETCONSENTRESPONSE']._serialized_start=912
+  _globals['_SETCONSENTRESPONSE']._serialized_end=996
+  _globals['_SNOOZEREQUEST']._serialized_start=999
+  _globals['_SNOOZEREQUEST']._serialized_end=1134
+  _globals['_SNOOZERESPONSE']._serialized_start=1136
+  _globals['_SNOOZERESPONSE']._serialized_end=1152
+  _globals['_ERASELEADREQUEST']._serialized_start=1154
+  _globals['_ERASELEADREQUEST']._serialized_end=1209
+  _globals['_ERASELEADRESPONSE']._serialized_start=1211
+  _globals['_ERASELEADRESPONSE']._serialized_end=1337
+  _globals['_ERASELEADRESPONSE_ERASEDENTRY']._serialized_start=1292
+  _globals['_ERASELEADRESPONSE_ERASEDENTRY']._serialized_end=1337
+  _globals['_EXPORTLEADREQUEST']._serialized_start=1339
+  _globals['_EXPORTLEADREQUEST']._serialized_end=1375
+  _globals['_EXPORTLEADRESPONSE']._serialized_start=1377
+  _globals['_EXPORTLEADRESPONSE']._serialized_end=1425
+  _globals['_LEADSERVICE']._serialized_start=1428
+  _globals['_LEADSERVICE']._serialized_end=2041
 # @@protoc_insertion_point(module_scope)

@@ -25,10 +25,10 @@ class RecordEventsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     EVENTS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """Makes a retry safe."""
+    """For the caller's own log; the event ids make a retry safe."""
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[keepwell.v1.lead_pb2.LeadEvent]:
-        """The events."""
+        """At most 1,000."""
 
     def __init__(
         self,
@@ -76,8 +76,14 @@ class EventAck(google.protobuf.message.Message):
 
     EVENT_ID_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    LEAD_ID_FIELD_NUMBER: builtins.int
+    DUPLICATE_FIELD_NUMBER: builtins.int
     event_id: builtins.str
     """Its id."""
+    lead_id: builtins.str
+    """Its lead."""
+    duplicate: builtins.bool
+    """Whether it was known already."""
     @property
     def error(self) -> google.rpc.status_pb2.Status:
         """Why it was refused; absent when it was accepted."""
@@ -87,9 +93,11 @@ class EventAck(google.protobuf.message.Message):
         *,
         event_id: builtins.str = ...,
         error: google.rpc.status_pb2.Status | None = ...,
+        lead_id: builtins.str = ...,
+        duplicate: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["error", b"error", "event_id", b"event_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["duplicate", b"duplicate", "error", b"error", "event_id", b"event_id", "lead_id", b"lead_id"]) -> None: ...
 
 global___EventAck = EventAck
 

@@ -83,14 +83,17 @@ class LeadServiceServicer(object):
     """
 
     def RecordEvents(self, request, context):
-        """Behavioural events; acknowledged means durable. Not served yet.
+        """Behavioural events; acknowledged means durable. An event is known by lead and event id, and one that is known already changes nothing,
+        so a retry is safe. Events may come late and in any order, up to 30 days after they happened. Each lead that did something new is
+        assessed again, and decided about (cause EVENT) when that changes its stage. Events that are refused do not harm the others; when every one is
+        malformed the call itself fails.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamEvents(self, request_iterator, context):
-        """The same for bulk, with flow control. Not served yet.
+        """The same for bulk, with flow control: one acknowledgement for each event, in any order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,13 +26,17 @@ class LeadServiceStub:
         keepwell.v1.lead_service_pb2.RecordEventsRequest,
         keepwell.v1.lead_service_pb2.RecordEventsResponse,
     ]
-    """Behavioural events; acknowledged means durable. Not served yet."""
+    """Behavioural events; acknowledged means durable. An event is known by lead and event id, and one that is known already changes nothing,
+    so a retry is safe. Events may come late and in any order, up to 30 days after they happened. Each lead that did something new is
+    assessed again, and decided about (cause EVENT) when that changes its stage. Events that are refused do not harm the others; when every one is
+    malformed the call itself fails.
+    """
 
     StreamEvents: grpc.StreamStreamMultiCallable[
         keepwell.v1.lead_pb2.LeadEvent,
         keepwell.v1.lead_service_pb2.EventAck,
     ]
-    """The same for bulk, with flow control. Not served yet."""
+    """The same for bulk, with flow control: one acknowledgement for each event, in any order."""
 
     UpsertLeads: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.lead_service_pb2.UpsertLeadsRequest,
@@ -79,13 +83,17 @@ class LeadServiceAsyncStub:
         keepwell.v1.lead_service_pb2.RecordEventsRequest,
         keepwell.v1.lead_service_pb2.RecordEventsResponse,
     ]
-    """Behavioural events; acknowledged means durable. Not served yet."""
+    """Behavioural events; acknowledged means durable. An event is known by lead and event id, and one that is known already changes nothing,
+    so a retry is safe. Events may come late and in any order, up to 30 days after they happened. Each lead that did something new is
+    assessed again, and decided about (cause EVENT) when that changes its stage. Events that are refused do not harm the others; when every one is
+    malformed the call itself fails.
+    """
 
     StreamEvents: grpc.aio.StreamStreamMultiCallable[
         keepwell.v1.lead_pb2.LeadEvent,
         keepwell.v1.lead_service_pb2.EventAck,
     ]
-    """The same for bulk, with flow control. Not served yet."""
+    """The same for bulk, with flow control: one acknowledgement for each event, in any order."""
 
     UpsertLeads: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.lead_service_pb2.UpsertLeadsRequest,
@@ -134,7 +142,11 @@ class LeadServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.lead_service_pb2.RecordEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.lead_service_pb2.RecordEventsResponse, collections.abc.Awaitable[keepwell.v1.lead_service_pb2.RecordEventsResponse]]:
-        """Behavioural events; acknowledged means durable. Not served yet."""
+        """Behavioural events; acknowledged means durable. An event is known by lead and event id, and one that is known already changes nothing,
+        so a retry is safe. Events may come late and in any order, up to 30 days after they happened. Each lead that did something new is
+        assessed again, and decided about (cause EVENT) when that changes its stage. Events that are refused do not harm the others; when every one is
+        malformed the call itself fails.
+        """
 
     @abc.abstractmethod
     def StreamEvents(
@@ -142,7 +154,7 @@ class LeadServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[keepwell.v1.lead_pb2.LeadEvent],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[keepwell.v1.lead_service_pb2.EventAck], collections.abc.AsyncIterator[keepwell.v1.lead_service_pb2.EventAck]]:
-        """The same for bulk, with flow control. Not served yet."""
+        """The same for bulk, with flow control: one acknowledgement for each event, in any order."""
 
     @abc.abstractmethod
     def UpsertLeads(

@@ -1,18 +1,19 @@
 -- Commits the decisions of many leads of one partition; each lead's either wholly or not at all.
 -- For one lead everything is checked before anything is written, since a script is never rolled back.
 --
--- KEYS  1 log · 2 clock · 3 the day's counts · ceilings… · then for each lead its record and its decisions' keys
+-- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · ceilings…
+--       · then for each lead its record, its decisions' keys and its events' keys
 -- ARGV  1 everything else, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
 --   clock: 'store' or 'manual' · lifetime of a decision's key in seconds · lifetime of the day's counts in seconds
---   · number of ceilings · leads, each
+--   · lifetime of an event's key in seconds · number of ceilings · leads, each
 --     { expected version · new record · valid until in ms (nil: for ever) · first decision of the day (0 or 1)
---       · escalations · largest share of escalations · claims · decisions }
+--       · escalations · largest share of escalations · claims · decisions · events }
 --     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open · lifetime in seconds }
 --     a decision is  { request fingerprint · decision · rules that hit · inputs }
 -- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
 --   'CONFLICT' (record changed) · 'LATE' (valid no more) · 'DUPLICATE' (request known) · 'CEILING' (used up meanwhile)
 
-local clock, decision_seconds, day_seconds, ceilings, leads = unpack(cmsgpack.unpack(ARGV[1]))
+local clock, decision_seconds, day_seconds, event_seconds, ceilings, leads = unpack(cmsgpack.unpack(ARGV[1]))
 
 local function store_ms()
   local time = redis.call('TIME')
@@ -37,11 +38,11 @@ local log_ms = string.format('%.0f', now) .. '-*'
 local function read_lead(packed, key_index)
   local lead = {
     key = KEYS[key_index], version = string.format('%.0f', packed[1]), record = packed[2], valid_until = packed[3],
-    first_today = packed[4], escalations = packed[5], share = packed[6], claims = {}, decisions = {},
+    first_today = packed[4], escalations = packed[5], share = packed[6], claims = {}, decisions = {}, events = {},
   }
   for c, claim in ipairs(packed[7]) do
     lead.claims[c] = {
-      key = KEYS[3 + claim[1]], amount = claim[2], maximum = claim[3], start = claim[4], lifetime = claim[5],
+      key = KEYS[4 + claim[1]], amount = claim[2], maximum = claim[3], start = claim[4], lifetime = claim[5],
     }
   end
   for d, decision in ipairs(packed[8]) do
@@ -49,6 +50,9 @@ local function read_lead(packed, key_index)
       key = KEYS[key_index + d], fingerprint = decision[1], decision = decision[2], hits = decision[3],
       inputs = decision[4],
     }
+  end
+  for e, payload in ipairs(packed[9]) do
+    lead.events[e] = { key = KEYS[key_index + #lead.decisions + e], payload = payload }
   end
   return lead
 end
@@ -65,6 +69,9 @@ local function refusal(lead)
   if lead.valid_until and now >= lead.valid_until then return 'LATE' end
   for _, decision in ipairs(lead.decisions) do
     if redis.call('EXISTS', decision.key) == 1 then return 'DUPLICATE' end
+  end
+  for _, event in ipairs(lead.events) do
+    if redis.call('EXISTS', event.key) == 1 then return 'DUPLICATE' end
   end
   for _, claim in ipairs(lead.claims) do
     if redis.call('ZCOUNT', claim.key, claim.start, '+inf') + claim.amount > claim.maximum then return 'CEILING' end
@@ -84,6 +91,10 @@ local function write(lead)
     ids[d] = lead.log_id
     redis.call('SET', decision.key, decision.fingerprint .. lead.log_id, 'EX', decision_seconds)
   end
+  for _, event in ipairs(lead.events) do
+    redis.call('XADD', KEYS[4], '*', 'e', event.payload, 'n', string.format('%.0f', now))
+    redis.call('SET', event.key, '', 'EX', event_seconds)
+  end
   redis.call('SET', lead.key, string.format('%.0f', tonumber(lead.version) + 1) .. ' ' .. lead.log_id .. '\n' .. lead.record)
   for _, claim in ipairs(lead.claims) do
     for unit = 1, claim.amount do
@@ -99,11 +110,11 @@ local function write(lead)
 end
 
 local results = {}
-local key_index = 4 + ceilings
+local key_index = 5 + ceilings
 for l, packed in ipairs(leads) do
   local lead = read_lead(packed, key_index)
   results[l] = refusal(lead) or write(lead)
-  key_index = key_index + 1 + #lead.decisions
+  key_index = key_index + 1 + #lead.decisions + #lead.events
 end
 redis.call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)
 redis.call('EXPIRE', KEYS[3], day_seconds)

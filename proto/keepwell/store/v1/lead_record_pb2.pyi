@@ -169,6 +169,68 @@ class EscalationRecord(google.protobuf.message.Message):
 global___EscalationRecord = EscalationRecord
 
 @typing.final
+class ActivityRecord(google.protobuf.message.Message):
+    """What a lead did, by day. Days are UTC days since the epoch, plus one: 0 means never."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DAY_STEPS_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
+    AMOUNT_PLACES_FIELD_NUMBER: builtins.int
+    HUNDREDTHS_FIELD_NUMBER: builtins.int
+    FIRST_DAY_FIELD_NUMBER: builtins.int
+    LAST_DAY_FIELD_NUMBER: builtins.int
+    PREVIOUS_DAY_FIELD_NUMBER: builtins.int
+    VISIT_DAY_FIELD_NUMBER: builtins.int
+    INQUIRY_DAY_FIELD_NUMBER: builtins.int
+    ACTIVE_DAYS_FIELD_NUMBER: builtins.int
+    first_day: builtins.int
+    """The first active day."""
+    last_day: builtins.int
+    """The last active day."""
+    previous_day: builtins.int
+    """The active day before it."""
+    visit_day: builtins.int
+    """The last day with a visit."""
+    inquiry_day: builtins.int
+    """The last day with an inquiry."""
+    active_days: builtins.int
+    """How many active days there were, ever."""
+    @property
+    def day_steps(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The days with events, ascending: the first one, then the steps to the next."""
+
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """For each of them: whether there was activity, views, opens, clicks, inquiries."""
+
+    @property
+    def amount_places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The places, in `day_steps`, of the days with an amount."""
+
+    @property
+    def hundredths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Their amounts, in hundredths."""
+
+    def __init__(
+        self,
+        *,
+        day_steps: collections.abc.Iterable[builtins.int] | None = ...,
+        counts: collections.abc.Iterable[builtins.int] | None = ...,
+        amount_places: collections.abc.Iterable[builtins.int] | None = ...,
+        hundredths: collections.abc.Iterable[builtins.int] | None = ...,
+        first_day: builtins.int = ...,
+        last_day: builtins.int = ...,
+        previous_day: builtins.int = ...,
+        visit_day: builtins.int = ...,
+        inquiry_day: builtins.int = ...,
+        active_days: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["active_days", b"active_days", "amount_places", b"amount_places", "counts", b"counts", "day_steps", b"day_steps", "first_day", b"first_day", "hundredths", b"hundredths", "inquiry_day", b"inquiry_day", "last_day", b"last_day", "previous_day", b"previous_day", "visit_day", b"visit_day"]) -> None: ...
+
+global___ActivityRecord = ActivityRecord
+
+@typing.final
 class LeadRecord(google.protobuf.message.Message):
     """All that is remembered of a lead. Instants are milliseconds since the epoch; 0 means never."""
 
@@ -194,10 +256,12 @@ class LeadRecord(google.protobuf.message.Message):
     ASSESSMENT_SOURCE_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     ASSESSED_AT_FIELD_NUMBER: builtins.int
+    ACTIVITY_FIELD_NUMBER: builtins.int
+    ACTIVITY_AT_FIELD_NUMBER: builtins.int
     numeric_features: builtins.bytes
-    """Little-endian float64 array in the order of the feature schema; NaN means unknown."""
+    """What callers told of its behaviour: a little-endian float64 array in the order of the feature schema; NaN means unknown."""
     features_as_of: builtins.int
-    """When the features were true."""
+    """When that was true."""
     stage: builtins.int
     """Number of the stage."""
     stage_since: builtins.int
@@ -220,6 +284,8 @@ class LeadRecord(google.protobuf.message.Message):
     """The model that it came from."""
     assessed_at: builtins.int
     """When the lead was assessed."""
+    activity_at: builtins.int
+    """When the newest of them arrived."""
     @property
     def profile(self) -> global___ProfileRecord:
         """Who the lead is."""
@@ -248,6 +314,10 @@ class LeadRecord(google.protobuf.message.Message):
     def escalation(self) -> global___EscalationRecord:
         """The escalation that is open."""
 
+    @property
+    def activity(self) -> global___ActivityRecord:
+        """What its events say."""
+
     def __init__(
         self,
         *,
@@ -271,8 +341,10 @@ class LeadRecord(google.protobuf.message.Message):
         assessment_source: builtins.int = ...,
         model_version: builtins.str = ...,
         assessed_at: builtins.int = ...,
+        activity: global___ActivityRecord | None = ...,
+        activity_at: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["escalation", b"escalation", "profile", b"profile"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["assessed_at", b"assessed_at", "assessment_source", b"assessment_source", "below_stage_since", b"below_stage_since", "category_features", b"category_features", "churn_probability", b"churn_probability", "consent", b"consent", "contact_channels", b"contact_channels", "contact_ids", b"contact_ids", "contact_playbooks", b"contact_playbooks", "contact_steps", b"contact_steps", "escalation", b"escalation", "features_as_of", b"features_as_of", "last_decided_at", b"last_decided_at", "last_escalated_at", b"last_escalated_at", "model_version", b"model_version", "next_review_at", b"next_review_at", "numeric_features", b"numeric_features", "profile", b"profile", "stage", b"stage", "stage_since", b"stage_since"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["activity", b"activity", "escalation", b"escalation", "profile", b"profile"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["activity", b"activity", "activity_at", b"activity_at", "assessed_at", b"assessed_at", "assessment_source", b"assessment_source", "below_stage_since", b"below_stage_since", "category_features", b"category_features", "churn_probability", b"churn_probability", "consent", b"consent", "contact_channels", b"contact_channels", "contact_ids", b"contact_ids", "contact_playbooks", b"contact_playbooks", "contact_steps", b"contact_steps", "escalation", b"escalation", "features_as_of", b"features_as_of", "last_decided_at", b"last_decided_at", "last_escalated_at", b"last_escalated_at", "model_version", b"model_version", "next_review_at", b"next_review_at", "numeric_features", b"numeric_features", "profile", b"profile", "stage", b"stage", "stage_since", b"stage_since"]) -> None: ...
 
 global___LeadRecord = LeadRecord

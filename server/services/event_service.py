@@ -1,0 +1,118 @@
+"""The part of LeadService that takes in what leads do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+from google.rpc.status_pb2 import Status
+from keepwell.v1 import lead_pb2
+from keepwell.v1 import lead_service_pb2 as messages
+
+from server.caller import Caller
+from server.convert.checks import Checker
+from server.convert.event import event_of
+from server.errors import InvalidFieldsError
+from server.logs import bound_correlation_id
+from server.metrics import EVENTS
+from server.road.job import EventInput, Outcome, Recorded
+from server.road.road import Road
+from server.rpc import Context, error_status
+
+RECORD_EVENTS = 1_000
+STREAM_IN_FLIGHT = 256
+log = structlog.get_logger()
+
+
+class EventIntake:
+    """Takes in events, and says of each what became of it."""
+
+    def __init__(self, road: Road) -> None:
+        self._road = road
+
+    async def record_events(
+        self, request: messages.RecordEventsRequest, caller: Caller
+    ) -> messages.RecordEventsResponse:
+        """Record some events; those that are refused do not harm the others."""
+        check = Checker()
+        if request.request_id:
+            check.identifier("request_id", request.request_id)
+        if not 1 <= len(request.events) <= RECORD_EVENTS:
+            check.note("events", f"must be 1 to {RECORD_EVENTS}")
+        check.raise_if_any()
+        places, events, refused = _checked(request.events)
+        if refused and not events:
+            raise InvalidFieldsError(*(violation for error in refused.values() for violation in error.violations))
+        outcomes = await self._road.record(caller.tenant, caller.clock, events)
+        answer = _answer(dict(zip(places, outcomes, strict=True)) | refused)
+        log.info(
+            "events_recorded", accepted=answer.accepted, duplicates=answer.duplicates, refused=len(answer.rejected)
+        )
+        return answer
+
+    async def stream_events(self, events: AsyncIterator[lead_pb2.LeadEvent], caller: Caller, context: Context) -> None:
+        """Record events as they come; a bounded number is in flight, and reading waits for them."""
+        room = asyncio.Semaphore(STREAM_IN_FLIGHT)
+        writing = asyncio.Lock()
+
+        async def answer(event: lead_pb2.LeadEvent) -> None:
+            try:
+                ack = await self._ack(event, caller)
+                async with writing:
+                    await context.write(ack)
+            finally:
+                room.release()
+
+        async with asyncio.TaskGroup() as group:
+            async for event in events:
+                await room.acquire()
+                group.create_task(answer(event))
+
+    async def _ack(self, event: lead_pb2.LeadEvent, caller: Caller) -> messages.EventAck:
+        ack = messages.EventAck(event_id=event.event_id, lead_id=event.lead_id)
+        try:
+            (outcome,) = await self._road.record(caller.tenant, caller.clock, [event_of("", event)])
+        except Exception as error:  # noqa: BLE001 (one event's fault is not the stream's)
+            outcome = error
+        EVENTS.labels(_result(outcome)).inc()
+        if isinstance(outcome, Recorded):
+            ack.duplicate = outcome.duplicate
+        else:
+            ack.error.CopyFrom(_status(outcome))
+        return ack
+
+
+def _checked(
+    events: Sequence[lead_pb2.LeadEvent],
+) -> tuple[list[int], list[EventInput], dict[int, InvalidFieldsError]]:
+    """Return the events that are well formed with their places, and what is wrong with the others."""
+    places, good, refused = [], [], {}
+    for place, event in enumerate(events):
+        try:
+            good.append(event_of(f"events[{place}].", event))
+            places.append(place)
+        except InvalidFieldsError as error:
+            refused[place] = error
+    return places, good, refused
+
+
+def _answer(outcomes: dict[int, Outcome]) -> messages.RecordEventsResponse:
+    answer = messages.RecordEventsResponse()
+    for place, outcome in sorted(outcomes.items()):
+        EVENTS.labels(_result(outcome)).inc()
+        if isinstance(outcome, Recorded):
+            answer.duplicates += outcome.duplicate
+            answer.accepted += not outcome.duplicate
+        else:
+            answer.rejected.append(lead_pb2.RejectedItem(index=place, status=_status(outcome)))
+    return answer
+
+
+def _result(outcome: Outcome) -> str:
+    if not isinstance(outcome, Recorded):
+        return "refused"
+    return "duplicate" if outcome.duplicate else "accepted"
+
+
+def _status(outcome: Outcome) -> Status:
+    error = outcome if isinstance(outcome, Exception) else TypeError(outcome)
+    return error_status(error, bound_correlation_id(), item="event")
