@@ -28,6 +28,7 @@ from server.grpc_options import server_options
 from server.models import Models
 from server.policies import SHIPPED, PolicyFiles, PolicyShelf
 from server.retention import trim_for_ever
+from server.reviews import Reviews
 from server.road.clock import ClockGuard
 from server.road.road import Road, RoadSettings
 from server.rpc import service_handler
@@ -109,6 +110,9 @@ class App:
         self._road.start()
         await self._server.start()
         self._tasks.append(asyncio.create_task(trim_for_ever(client, self._settings)))
+        if self._settings.reviews:
+            reviews = Reviews(client, self._road, self._settings.clock)
+            self._tasks.append(asyncio.create_task(reviews.run()))
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         return port
 

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     clock: Literal["store", "manual"] = "store"
     tenant_time_zone: str = "UTC"
     metrics_listen: str | None = None  # HOST:PORT of the Prometheus page; with one process only
+    reviews: bool = True  # whether this process looks at leads again by itself when their policy says so
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     log_retention_hours: int = Field(default=168, ge=24, le=24 * 400)

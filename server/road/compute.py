@@ -236,7 +236,12 @@ class _LeadPlanner:
         facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
         ruling = world.policy.decider.decide(facts)
         if job.event is not None and ruling.decision.stage is self._record.state.stage:
-            self._keep(self._record._replace(assessment=_last(assessed)))
+            # How long the risk has been lower, and when to look again, move on without a decision.
+            after = ruling.next_state
+            state = self._record.state._replace(
+                below_stage_since=after.below_stage_since, next_review_at=after.next_review_at
+            )
+            self._keep(self._record._replace(state=state, assessment=_last(assessed)))
             return
         decision = world.encode(ruling.decision, assessed)
         hits = world.policy.version.encode() + b":" + bytes(ruling.decision.fired)
@@ -285,6 +290,7 @@ class _LeadPlanner:
             [self._claim(name, amount) for name, amount in amounts.items()],
             self._decisions,
             list(self._events.values()),
+            self._record.state.next_review_at,
         )
 
     def _claim(self, name: str, amount: int) -> Claim:

@@ -9,6 +9,7 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
                                       trimmed by the retention. It is the feed, too
     {T/p}:events              stream  what leads did, in the order of arrival: fields e (LeadEvent), n (the tenant's now in ms);
                                       trimmed by its own retention
+    {T/p}:due                 zset    lead ids by when they are to be looked at again, in ms; until erased
     {T/p}:event:<hash>        string  empty: this event of this lead is known; the window for late events + 1 day
     {T/p}:trimmed             string  the last log id that retention removed
     {T/p}:clock               string  the tenant's now in ms; manual clock only; for ever
@@ -63,6 +64,11 @@ class Partition(NamedTuple):
     def events(self) -> str:
         """The key of the event log."""
         return f"{self.tag}:events"
+
+    @property
+    def due(self) -> str:
+        """The key of the leads by their next review."""
+        return f"{self.tag}:due"
 
     def event(self, lead_id: str, event_id: str) -> str:
         """Return the key that says that an event is known."""

@@ -105,6 +105,7 @@ class LeadWrite(NamedTuple):
     claims: Sequence[Claim]
     decisions: Sequence[DecisionWrite]
     events: Sequence[EventWrite] = ()
+    next_review_at: int | None = None
 
 
 class CommitBatch(NamedTuple):
@@ -161,7 +162,14 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
     partition = batch.partition
     names = sorted({claim.name for lead in batch.leads for claim in lead.claims})
     index = {name: place for place, name in enumerate(names, 1)}
-    keys = [partition.log, partition.clock, partition.day(batch.day), partition.events, *map(partition.ceiling, names)]
+    keys = [
+        partition.log,
+        partition.clock,
+        partition.day(batch.day),
+        partition.events,
+        partition.due,
+        *map(partition.ceiling, names),
+    ]
     leads = []
     for lead in batch.leads:
         keys.append(partition.lead(lead.lead_id))
@@ -178,6 +186,8 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
                 claims,
                 decisions,
                 [event.payload for event in lead.events],
+                lead.next_review_at,
+                lead.lead_id,
             )
         )
     everything = (batch.clock, batch.decision_seconds, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), leads)

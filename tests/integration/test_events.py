@@ -127,10 +127,14 @@ def test_an_event_that_changes_the_stage_is_decided_and_can_be_made_again(leads:
     assert first.cause == decision_pb2.DECISION_CAUSE_EVENT
     assert first.assessment.stage > decision_pb2.INTERVENTION_STAGE_NONE
     leads.record(*[event(f"again{n}", days_ago=n / 4) for n in range(12)])
-    found = leads.watch()
-    assert next(found).decision_id == first.decision_id
-    second = next(found)
-    assert second.assessment.churn_probability < first.assessment.churn_probability
+    day = timedelta(days=1)
+    leads.record(event("x"), now=NOW + day - timedelta(milliseconds=1))  # hysteresis: still held
+    leads.record(event("y"), now=NOW + day)
+    listed = leads.decisions.ListDecisions(decisions.ListDecisionsRequest(lead_id="lead"), metadata=leads.at(NOW + day))
+    second, oldest = listed.decisions
+    assert oldest.decision_id == first.decision_id
+    assert second.assessment.stage == decision_pb2.INTERVENTION_STAGE_NONE
+    assert second.decided_at.ToDatetime(UTC) == NOW + day
     for decision in (first, second):
         verified = leads.decisions.VerifyDecision(
             decisions.VerifyDecisionRequest(decision_id=decision.decision_id), metadata=leads.at(NOW)

@@ -1,13 +1,14 @@
 -- Commits the decisions of many leads of one partition; each lead's either wholly or not at all.
 -- For one lead everything is checked before anything is written, since a script is never rolled back.
 --
--- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · ceilings…
+-- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · 5 leads by their next review · ceilings…
 --       · then for each lead its record, its decisions' keys and its events' keys
 -- ARGV  1 everything else, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
 --   clock: 'store' or 'manual' · lifetime of a decision's key in seconds · lifetime of the day's counts in seconds
 --   · lifetime of an event's key in seconds · number of ceilings · leads, each
 --     { expected version · new record · valid until in ms (nil: for ever) · first decision of the day (0 or 1)
---       · escalations · largest share of escalations · claims · decisions · events }
+--       · escalations · largest share of escalations · claims · decisions · events · next review in ms (nil: none)
+--       · lead id }
 --     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open · lifetime in seconds }
 --     a decision is  { request fingerprint · decision · rules that hit · inputs }
 -- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
@@ -39,10 +40,11 @@ local function read_lead(packed, key_index)
   local lead = {
     key = KEYS[key_index], version = string.format('%.0f', packed[1]), record = packed[2], valid_until = packed[3],
     first_today = packed[4], escalations = packed[5], share = packed[6], claims = {}, decisions = {}, events = {},
+    review_at = packed[10], id = packed[11],
   }
   for c, claim in ipairs(packed[7]) do
     lead.claims[c] = {
-      key = KEYS[4 + claim[1]], amount = claim[2], maximum = claim[3], start = claim[4], lifetime = claim[5],
+      key = KEYS[5 + claim[1]], amount = claim[2], maximum = claim[3], start = claim[4], lifetime = claim[5],
     }
   end
   for d, decision in ipairs(packed[8]) do
@@ -96,6 +98,7 @@ local function write(lead)
     redis.call('SET', event.key, '', 'EX', event_seconds)
   end
   redis.call('SET', lead.key, string.format('%.0f', tonumber(lead.version) + 1) .. ' ' .. lead.log_id .. '\n' .. lead.record)
+  if lead.review_at then redis.call('ZADD', KEYS[5], string.format('%.0f', lead.review_at), lead.id) end
   for _, claim in ipairs(lead.claims) do
     for unit = 1, claim.amount do
       redis.call('ZADD', claim.key, string.format('%.0f', now), ids[#ids] .. '/' .. unit)
@@ -110,7 +113,7 @@ local function write(lead)
 end
 
 local results = {}
-local key_index = 5 + ceilings
+local key_index = 6 + ceilings
 for l, packed in ipairs(leads) do
   local lead = read_lead(packed, key_index)
   results[l] = refusal(lead) or write(lead)

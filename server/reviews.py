@@ -1,0 +1,73 @@
+"""Reviews: leads that nobody asks about are looked at again when their policy says so.
+
+Any replica takes any lead that is due and sends it down the road like every other trigger (cause SCHEDULE); its decision sets the next
+review. When a replica dies with leads in hand, they are due again after the visibility time.
+"""
+
+import asyncio
+from hashlib import blake2b
+
+import structlog
+from redis.exceptions import RedisError
+
+from rules.vocabulary import Cause
+from server.errors import OverloadedError
+from server.metrics import REVIEWS
+from server.road.job import Committed, DecideInput
+from server.road.road import Road
+from server.store.connection import Store
+from server.store.due import DueLead, take_due
+from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
+
+IDLE_SECONDS = 0.1
+TAKEN_AT_ONCE = 256
+VISIBILITY_MS = 30_000
+log = structlog.get_logger()
+
+
+class Reviews:
+    """Takes what is due, for every tenant in turn."""
+
+    def __init__(self, client: Store, road: Road, clock: str) -> None:
+        self._client = client
+        self._road = road
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Review for ever; a store or a road that is in trouble is waited for."""
+        while True:
+            try:
+                busy = await self.turn()
+            except (RedisError, OSError, OverloadedError) as error:
+                log.warning("reviews_wait", error=str(error))
+                busy = False
+            if not busy:
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def turn(self) -> bool:
+        """Review once what is due, a batch a tenant; return whether more may be."""
+        busy = False
+        for name in sorted(await self._client.smembers(TENANTS_KEY)):
+            for number in range(PARTITIONS):
+                partition = Partition(name.decode(), number)
+                due = await take_due(self._client, partition, self._clock, TAKEN_AT_ONCE, VISIBILITY_MS)
+                if due:
+                    await self._review(partition.tenant, due)
+                busy |= len(due) == TAKEN_AT_ONCE
+        return busy
+
+    async def _review(self, tenant: str, due: list[DueLead]) -> None:
+        outcomes = await self._road.decide(tenant, self._clock, [request_of(tenant, lead) for lead in due])
+        reviewed = sum(isinstance(outcome, Committed) for outcome in outcomes)
+        REVIEWS.labels("decided").inc(reviewed)
+        REVIEWS.labels("put_off").inc(len(outcomes) - reviewed)
+        failed = next((outcome for outcome in outcomes if isinstance(outcome, Exception)), None)
+        if failed is not None:
+            log.warning("reviews_put_off", tenant=tenant, leads=len(outcomes) - reviewed, error=str(failed))
+
+
+def request_of(tenant: str, lead: DueLead) -> DecideInput:
+    """Return the request for a review; the same review asks for the same decision."""
+    name = f"{tenant}/{lead.lead_id} {lead.due_at}".encode()
+    decision_id = blake2b(name, digest_size=15, person=b"review decision").hexdigest()
+    return DecideInput(lead.lead_id, decision_id, bytes(16), cause=Cause.SCHEDULE)
