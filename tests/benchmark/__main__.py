@@ -20,9 +20,11 @@ from keepwell.v1.decision_service_pb2 import DecideRequest
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmark.latency import event_to_watcher
 from tests.benchmark.load import one, requests, stream, unary
 
 IN_FLIGHT, STREAM_SIZE = 64, 256
+EVENT_LEADS, EVENT_LEADS_PER_SECOND = 400, 50.0
 KEEPWELL_PORT, BARE_PORT, LEAN_PORT = 21_051, 21_052, 21_053
 
 
@@ -90,6 +92,7 @@ def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn:
     server, store = cost(keepwell, partial(ask, keepwell.address, check=True))
     many = requests(calls * 2, 20_000, f"s{turn}")
     batch, batch_store = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, many, STREAM_SIZE)))
+    events = asyncio.run(event_to_watcher(keepwell.address, f"e{turn}", EVENT_LEADS, EVENT_LEADS_PER_SECOND))
     single = requests(100, 20_000, f"p{turn}")
     return {
         "bare echo": plain,
@@ -101,6 +104,8 @@ def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn:
         "stream": batch,
         "stream store": batch_store,
         "stream, both": batch + batch_store,
+        "event to watcher p50": statistics.median(events),
+        "event to watcher p99": events[int(len(events) * 0.99)],
         "p50 bare echo": statistics.median(asyncio.run(unary(bare.address, single, 1, check=False))),
         "p50 unary": statistics.median(asyncio.run(unary(keepwell.address, single, 1, check=True))),
     }
@@ -111,9 +116,9 @@ def _unary(address: str, messages: Sequence[DecideRequest], *, check: bool) -> i
 
 
 def _bytes_a_lead(folder: Path) -> float:
-    """Return the store's memory for one lead's record, key included, over a sample."""
+    """Return the store's memory for one lead's record, key included, over all leads that a benchmark's calls described."""
     client = redis.Redis(unix_socket_path=str(folder.resolve() / "store" / "store.sock"))
-    sizes = [client.memory_usage(key) or 0 for key in client.scan_iter("{default/0}:lead:*", count=1_000)]
+    sizes = [client.memory_usage(key) or 0 for key in client.scan_iter("{default/0}:lead:lead-*", count=1_000)]
     client.close()
     return statistics.mean(sizes)
 

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from server.cli import app
+
+HEADER = "lead_id,occur_time,type,value\n"
+ROWS = "anna,2026-03-01T10:00:00Z,site_visit,\nanna,2026-02-20 09:00,purchase,12.5\nben,2026-02-25,inquiry,\n"
+
+
+def run(server: str, tenant: str, file: Path, *options: str) -> tuple[int, str]:
+    arguments = ["events", "import", str(file), "--server", server, "--tenant", tenant, "--replay-clock", *options]
+    result = CliRunner().invoke(app, arguments)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.csv.gz", "e.jsonl", "e.parquet"])
+def test_a_file_is_imported_once_however_often_it_is_run(server: str, tenant: str, tmp_path: Path, name: str) -> None:
+    plain = tmp_path / "plain.csv"
+    plain.write_text(HEADER + ROWS)
+    table = pd.read_csv(plain)
+    file = tmp_path / name
+    if name.endswith(".parquet"):
+        table.to_parquet(file)
+    elif name.endswith(".jsonl"):
+        table.to_json(file, orient="records", lines=True)
+    else:
+        table.to_csv(file, index=False)
+    code, output = run(server, tenant, file)
+    assert (code, output.splitlines()[-1]) == (0, "3 recorded, 0 known already, 0 refused")
+    assert run(server, tenant, file)[1].splitlines()[-1] == "0 recorded, 3 known already, 0 refused"
+
+
+def test_an_import_goes_on_where_it_stopped(server: str, tenant: str, tmp_path: Path) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(HEADER + ROWS)
+    (tmp_path / "e.csv.imported").write_text("2")
+    assert run(server, tenant, file)[1].splitlines()[-1] == "1 recorded, 0 known already, 0 refused"
+    assert not (tmp_path / "e.csv.imported").exists()
+
+
+def test_a_line_that_is_no_json_object_is_named(server: str, tenant: str, tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_text('{"lead_id": "a", "occur_time": "2026-03-01", "type": "login"}\n[1]\n')
+    assert run(server, tenant, file) == (2, f"{file}: row 2 is not a JSON object\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("lead_id,when\na,2026-03-01\n", "no column occur_time; the file has lead_id, when"),
+        (HEADER + ROWS + "a,yesterday,site_visit,\n", "row 4, occur_time: 'yesterday' is not a time"),
+        (HEADER + ROWS + "a,2026-03-01,teleport,\n", "row 4, type: must be one of site_visit"),
+        (HEADER + ROWS + "a,2026-03-01,purchase,much\n", "row 4, value: 'much' is not a number"),
+        (HEADER + ROWS + "a,2026-03-01,purchase,\n", "row 4, value: must be set: the amount of the purchase"),
+        (HEADER + ROWS + "a b,2026-03-01,site_visit,\n", "row 4, lead_id: must be 1 to 128 bytes"),
+    ],
+)
+def test_a_bad_file_is_refused_by_row_and_column_and_nothing_is_sent(
+    server: str, tenant: str, tmp_path: Path, text: str, fault: str
+) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(text)
+    code, output = run(server, tenant, file)
+    assert code == 2
+    assert fault in output
+    file.write_text(HEADER + ROWS)
+    assert run(server, tenant, file)[1].splitlines()[-1] == "3 recorded, 0 known already, 0 refused"
