@@ -1,7 +1,9 @@
 """FeedService: server-streaming decision feeds."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 from keepwell.v1 import feed_service_pb2 as messages
@@ -46,6 +48,7 @@ class FeedService:
         self._stall = stall_seconds
         self._draining = draining
         self._followers: dict[str, Follower] = {}
+        self._watchers: Counter[str] = Counter()
         self._starting = asyncio.Lock()
         self._sealer: TokenSealer | None = None
 
@@ -68,12 +71,19 @@ class FeedService:
         try:
             sealer = await self._ready()
             position = await self._start(request.start, caller.tenant, digest, sealer, partitions)
-            follower = await self._follower(caller.tenant, partitions)
-            watch = Watch(
-                self._client, caller.tenant, partitions, follower, self._make_items, wanted, heartbeat, self._draining
-            )
-            async for batch in watch.batches(position):
-                await self._send(context, batch, sealer.seal(caller.tenant, digest, batch.position))
+            async with self._following(caller.tenant, partitions) as follower:
+                watch = Watch(
+                    self._client,
+                    caller.tenant,
+                    partitions,
+                    follower,
+                    self._make_items,
+                    wanted,
+                    heartbeat,
+                    self._draining,
+                )
+                async for batch in watch.batches(position):
+                    await self._send(context, batch, sealer.seal(caller.tenant, digest, batch.position))
         except ResumeTokenExpiredError:
             raise await self._expired(caller.tenant, digest, partitions) from None
         except (RedisError, OSError) as error:
@@ -86,13 +96,22 @@ class FeedService:
             self._sealer = await load_sealer(self._client)
         return self._sealer
 
-    async def _follower(self, tenant: str, partitions: list[Partition]) -> Follower:
+    @contextlib.asynccontextmanager
+    async def _following(self, tenant: str, partitions: list[Partition]) -> AsyncIterator[Follower]:
+        """Yield the tenant's follower; the last watcher to leave stops it, or it would read on for nobody."""
         async with self._starting:
             if tenant not in self._followers:
                 follower = Follower(self._blocking, tenant, partitions, self._make_items)
                 await follower.start()
                 self._followers[tenant] = follower
-        return self._followers[tenant]
+            self._watchers[tenant] += 1
+        try:
+            yield self._followers[tenant]
+        finally:
+            self._watchers[tenant] -= 1
+            if not self._watchers[tenant]:
+                del self._watchers[tenant]
+                await self._followers.pop(tenant).close()
 
     async def _send(self, context: Context, batch: Batch, token: str) -> None:
         body = b"".join(item.field for item in batch.items) or CHECKPOINT

@@ -1,10 +1,13 @@
 import base64
+import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import grpc
 import pytest
+import redis
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +16,8 @@ from grpc_status import rpc_status
 from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc, feed_service_pb2_grpc
 from keepwell.v1 import feed_service_pb2 as messages
+
+from tests.conftest import start_server
 
 EARLIEST = messages.FeedStart(earliest=Empty())
 
@@ -137,3 +142,35 @@ def test_two_watchers_get_the_same_decisions(feed: Feed) -> None:
         while len(found) < 5:
             found += [decision.decision_id for decision in next(stream).decisions]
         assert found == made
+
+
+def readers(store: redis.Redis) -> int:
+    """Return how many connections wait for new decisions."""
+    clients: list[dict[str, str]] = store.client_list()  # type: ignore[assignment]
+    return sum(client["cmd"] == "xread" for client in clients)
+
+
+def becomes(store: redis.Redis, count: int) -> bool:
+    deadline = time.monotonic() + 10
+    while readers(store) != count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return readers(store) == count
+
+
+def test_nobody_reads_the_log_for_watchers_that_have_left(tmp_path: Path, tenant: str) -> None:
+    server = start_server("--data-dir", str(tmp_path))
+    store = redis.Redis(unix_socket_path=str(tmp_path / "store" / "store.sock"))
+    with grpc.insecure_channel(server.address) as channel:
+        feed = Feed(channel, tenant)
+        streams = [feed.watch(EARLIEST) for _ in range(2)]
+        assert all(next(stream).checkpoint for stream in streams)
+        assert becomes(store, 1)
+        streams[0].cancel()  # type: ignore[attr-defined]
+        made = feed.decide(0.5)
+        assert next(d.decision_id for response in streams[1] for d in response.decisions) == made
+        assert becomes(store, 1)
+        streams[1].cancel()  # type: ignore[attr-defined]
+        assert becomes(store, 0)
+        assert feed.read(EARLIEST, 1)[0] == [made]
+    store.close()
+    assert server.stop() == 0
