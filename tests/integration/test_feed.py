@@ -146,7 +146,7 @@ def test_two_watchers_get_the_same_decisions(feed: Feed) -> None:
 
 def readers(store: redis.Redis) -> int:
     """Return how many connections wait for new decisions."""
-    clients: list[dict[str, str]] = store.client_list()  # type: ignore[assignment]
+    clients: list[dict[str, str]] = store.client_list()
     return sum(client["cmd"] == "xread" for client in clients)
 
 
