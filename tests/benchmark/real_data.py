@@ -1,8 +1,8 @@
 """`python -m tests.benchmark.real_data`: how good CatBoost's probabilities are on real churn tables, printed as Markdown.
 
-Protocol: stratified five-fold, every row scored by the model that did not see it, figures over all of them; 300 trees of depth 5, log loss, no class
-weights. The files are in KEEPWELL_DATA (default ../shared/data) and are no part of the product. Columns that name a row, or that sales people fill in
-after the outcome, are left out: with the latter the leads' AUC would be .985, and void.
+Protocol: stratified five-fold, every row scored by the model that did not see it, figures over all of them; 300 trees of depth 5, log loss,
+no class weights. The files are in KEEPWELL_DATA (default ../shared/data) and are no part of the product. Columns that name a row, or
+that sales people fill in after the outcome, are left out: with the latter the leads' AUC would be .985, and void.
 """
 
 import os
