@@ -36,14 +36,30 @@ async def trim(client: Store, partition: Partition, retention_ms: int) -> str | 
     return last
 
 
+async def trim_events(client: Store, partition: Partition, retention_ms: int) -> int:
+    """Remove the events that arrived longer than the retention before the newest one; return how many went.
+
+    Their ids carry the store's own time, whatever clock the tenant has. What was learned from them stays in the leads' records.
+    """
+    newest = await client.xrevrange(partition.events, count=1)
+    if not newest:
+        return 0
+    cutoff = max(order(newest[0][0].decode())[0] - retention_ms, 0)
+    gone: int = await client.xtrim(partition.events, minid=f"{cutoff}-0", approximate=False)
+    return gone
+
+
 async def trim_for_ever(client: Store, settings: Settings) -> None:
     """Trim every tenant's logs once a minute."""
     retention_ms = settings.log_retention_hours * 3_600_000
+    events_ms = settings.event_retention_days * 86_400_000
     while True:
         await asyncio.sleep(INTERVAL_SECONDS)
         try:
             for tenant in await client.smembers(TENANTS_KEY):
                 for number in range(PARTITIONS):
-                    await trim(client, Partition(tenant.decode(), number), retention_ms)
+                    partition = Partition(tenant.decode(), number)
+                    await trim(client, partition, retention_ms)
+                    await trim_events(client, partition, events_ms)
         except (RedisError, OSError) as error:
             log.warning("retention_waits_for_store", error=str(error))

@@ -20,6 +20,7 @@ from server.store.due import DueLead, take_due
 from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
 
 IDLE_SECONDS = 0.1
+TROUBLE_SECONDS = 1.0
 TAKEN_AT_ONCE = 256
 VISIBILITY_MS = 30_000
 log = structlog.get_logger()
@@ -37,12 +38,11 @@ class Reviews:
         """Review for ever; a store or a road that is in trouble is waited for."""
         while True:
             try:
-                busy = await self.turn()
+                if not await self.turn():
+                    await asyncio.sleep(IDLE_SECONDS)
             except (RedisError, OSError, OverloadedError) as error:
                 log.warning("reviews_wait", error=str(error))
-                busy = False
-            if not busy:
-                await asyncio.sleep(IDLE_SECONDS)
+                await asyncio.sleep(TROUBLE_SECONDS)
 
     async def turn(self) -> bool:
         """Review once what is due, a batch a tenant; return whether more may be."""

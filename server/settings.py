@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     log_retention_hours: int = Field(default=168, ge=24, le=24 * 400)
+    # The features' 90 days and the label's 30: what training from the log needs.
+    event_retention_days: int = Field(default=120, ge=31, le=3_650)
     store_timeout_seconds: float = Field(default=2.0, gt=0, le=30)
     clock_skew_seconds: float = Field(default=5.0, gt=0, le=300)
     drain_seconds: float = Field(default=10.0, gt=0, le=120)

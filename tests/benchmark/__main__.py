@@ -72,7 +72,7 @@ def measure(calls: int, rounds: int, folder: str) -> dict[str, list[float]]:
             servers.append(Measured(command, f"127.0.0.1:{port}"))
         asyncio.run(unary(keepwell.address, requests(200, 1_000, "warm"), IN_FLIGHT, check=True))
         found = rounds_of(keepwell, servers[1], servers[2], calls, rounds)
-        found["bytes a lead"] = [_bytes_a_lead(Path(folder))]
+        found["bytes a lead"], found["bytes a due entry"] = _bytes_a_lead(Path(folder))
         return found
     finally:
         for server in servers:
@@ -115,12 +115,13 @@ def _unary(address: str, messages: Sequence[DecideRequest], *, check: bool) -> i
     return len(asyncio.run(unary(address, messages, IN_FLIGHT, check=check)))
 
 
-def _bytes_a_lead(folder: Path) -> float:
-    """Return the store's memory for one lead's record, key included, over all leads that a benchmark's calls described."""
+def _bytes_a_lead(folder: Path) -> tuple[list[float], list[float]]:
+    """Return the store's memory for one lead's record, key included, over all leads that a call described, and for its next review."""
     client = redis.Redis(unix_socket_path=str(folder.resolve() / "store" / "store.sock"))
     sizes = [client.memory_usage(key) or 0 for key in client.scan_iter("{default/0}:lead:lead-*", count=1_000)]
+    due = (client.memory_usage("{default/0}:due") or 0) / max(int(client.zcard("{default/0}:due")), 1)
     client.close()
-    return statistics.mean(sizes)
+    return [statistics.mean(sizes)], [due]
 
 
 def main() -> None:

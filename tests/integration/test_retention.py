@@ -10,7 +10,7 @@ from grpc_status import rpc_status
 from keepwell.v1 import decision_service_pb2 as messages
 from keepwell.v1 import decision_service_pb2_grpc, feed_service_pb2, feed_service_pb2_grpc
 
-from server.retention import trim
+from server.retention import trim, trim_events
 from server.store.connection import connect
 from server.store.keys import Partition
 
@@ -66,6 +66,23 @@ def trim_to(store_url: str, tenant: str, retention_ms: int) -> str | None:
             await store.aclose()
 
     return asyncio.run(run())
+
+
+def test_an_event_exactly_as_old_as_the_retention_stays_and_an_older_one_goes(store_url: str, tenant: str) -> None:
+    partition = Partition(tenant, 0)
+
+    async def run() -> tuple[list[int], list[bytes]]:
+        store = connect(store_url, timeout_seconds=2)
+        try:
+            removed = [await trim_events(store.commit, partition, WEEK_MS)]
+            for arrived_at in (999, 1_000, 1_000 + WEEK_MS):
+                await store.commit.xadd(partition.events, {"e": b"", "n": arrived_at}, id=f"{arrived_at}-0")
+            removed.append(await trim_events(store.commit, partition, WEEK_MS))
+            return removed, [log_id for log_id, _ in await store.commit.xrange(partition.events)]
+        finally:
+            await store.aclose()
+
+    assert asyncio.run(run()) == ([0, 1], [b"1000-0", b"604801000-0"])
 
 
 def info_of(error: grpc.RpcError) -> tuple[str, ErrorInfo]:
