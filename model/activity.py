@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from model.events import CLICKS, INQUIRIES, OPENS, VIEWS, EventType
-from model.features import NUMERIC, FloatArray
+from model.features import LARGEST, NUMERIC, FloatArray
 
 DAY_MS = 86_400_000
 KEPT_DAYS = 90
 NEVER = -1
+MOST_HUNDREDTHS = round(LARGEST * 100)  # of a day's amounts
 
 
 class DayCounts(NamedTuple):
@@ -65,7 +66,7 @@ def _counted(counts: DayCounts, kind: EventType, value: float) -> DayCounts:
         opens + (kind.counter == OPENS),
         clicks + (kind.counter == CLICKS),
         inquiries + (kind.counter == INQUIRIES),
-        hundredths + kind.amount * round(value * 100),
+        max(-MOST_HUNDREDTHS, min(hundredths + kind.amount * round(value * 100), MOST_HUNDREDTHS)),
     )
 
 
@@ -91,7 +92,8 @@ def _seen(activity: Activity, kind: EventType, day: int) -> Activity:
 
 def features_of(activity: Activity, now: int) -> FloatArray:
     """Return the numeric features at an instant, shape (k,), in the order of the schema; NaN is unknown."""
-    today = now // DAY_MS
+    # An event may be a little ahead of the clock, and so in the day after it.
+    today = max([now // DAY_MS, *[counts.day for counts in activity.days[-1:]]])
     nan = float("nan")
 
     def since(day: int) -> float:

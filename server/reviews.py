@@ -43,6 +43,10 @@ class Reviews:
             except (RedisError, OSError, OverloadedError) as error:
                 log.warning("reviews_wait", error=str(error))
                 await asyncio.sleep(TROUBLE_SECONDS)
+            except Exception:
+                # A fault of ours must not end reviews for good, nor without a word.
+                log.exception("reviews_failed")
+                await asyncio.sleep(TROUBLE_SECONDS)
 
     async def turn(self) -> bool:
         """Review once what is due, a batch a tenant; return whether more may be."""

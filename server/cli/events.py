@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, timedelta
+from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +46,7 @@ def import_file(
     except EventFileError as error:
         typer.echo(f"{file}: {error}", err=True)
         raise typer.Exit(2) from error
-    done = _Position(file)
+    done = _Position(file, server, tenant)
     accepted = duplicates = 0
     refusals: list[str] = []
     with channel_to(server) as channel, Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
@@ -65,15 +66,17 @@ def import_file(
 
 
 class _Position:
-    """How far an import came, in a file beside the imported one, until it is complete."""
+    """How far an import of this very file to this tenant came, in a file beside it, until it is complete."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, server: str, tenant: str) -> None:
         self._path = file.with_name(file.name + ".imported")
-        self.events = int(self._path.read_text()) if self._path.exists() else 0
+        self._import = blake2b(file.read_bytes() + f"{server} {tenant}".encode(), digest_size=16).hexdigest()
+        known, _, events = self._path.read_text().partition(" ") if self._path.exists() else ("", "", "")
+        self.events = int(events) if known == self._import else 0
 
     def move(self, events: int) -> None:
         self.events += events
-        self._path.write_text(str(self.events))
+        self._path.write_text(f"{self._import} {self.events}")
 
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from keepwell.v1 import lead_pb2
 
 from model.events import EventType, event_type, event_type_names
+from model.features import LARGEST
 from rules.vocabulary import Channel
 from server.convert.checks import Checker, instant_of
 from server.convert.request import CHANNEL_NAMES
@@ -29,7 +30,8 @@ def event_of(path: str, event: lead_pb2.LeadEvent) -> EventInput:
         raise ValueError(event.type)
     optouts = _optouts(event) if kind.withdraws_consent else ()
     payload = event.SerializeToString(deterministic=True)
-    return EventInput(event.lead_id, event.event_id, kind, instant_of(event.occur_time), event.value, optouts, payload)
+    occurred_at = instant_of(event.occur_time)
+    return EventInput(event.lead_id, event.event_id, kind, occurred_at, event.value, optouts, payload, path)
 
 
 def _check_value(check: Checker, path: str, kind: EventType, event: lead_pb2.LeadEvent) -> None:
@@ -40,6 +42,8 @@ def _check_value(check: Checker, path: str, kind: EventType, event: lead_pb2.Lea
         check.note(f"{path}value", f"must be set: the amount of the {kind.name}")
     else:
         check.amount(f"{path}value", event.value)
+        if event.value > LARGEST:
+            check.note(f"{path}value", f"must be at most {LARGEST:g}")
 
 
 def _check_properties(check: Checker, path: str, event: lead_pb2.LeadEvent) -> None:

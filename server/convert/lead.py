@@ -14,7 +14,7 @@ from rules.vocabulary import Channel, ConsentState
 from server.convert.checks import Checker, instant_of, timestamp_of, wire
 from server.convert.request import given_profile
 from server.errors import FieldViolation, InvalidFieldsError
-from server.road.assess import Behaviour, known
+from server.road.assess import given_of, known
 from server.road.job import Change, LeadRecord
 from server.road.recording import FUTURE_TOLERANCE_MS
 
@@ -99,7 +99,7 @@ def _given(profile: LeadProfile) -> dict[str, Any]:
 
 def features_message(record: LeadRecord, now: int) -> decision_pb2.Features | None:
     """Return a lead's known features at an instant; None when it has none."""
-    behaviour = known(record, Behaviour(record.numeric, record.categories, record.features_as_of), now)
+    behaviour = known(record, given_of(record), now)
     if behaviour.as_of is None:
         return None
     values = np.frombuffer(behaviour.numeric, dtype="<f8").tolist()

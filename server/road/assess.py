@@ -55,8 +55,16 @@ class Assessed(NamedTuple):
 
 def row_of(record: LeadRecord, request: DecideInput, now: int) -> Row:
     """Return what to score for a lead: what callers gave, over what its events say by now."""
-    given = merge(Behaviour(record.numeric, record.categories, record.features_as_of), request, now)
+    given = merge(given_of(record), request, now)
     return Row(known(record, given, now), given, request)
+
+
+def given_of(record: LeadRecord) -> Behaviour:
+    """Return what callers gave; no numbers once an event has arrived after them."""
+    as_of = record.features_as_of
+    if as_of is not None and as_of < record.activity_at:
+        return Behaviour(b"", record.categories, None)
+    return Behaviour(record.numeric, record.categories, as_of)
 
 
 def known(record: LeadRecord, given: Behaviour, now: int) -> Behaviour:

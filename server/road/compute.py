@@ -180,7 +180,7 @@ class _LeadPlanner:
         self._outcomes: list[tuple[Job, Outcome]] = []
         self._changed = False
         self._events: dict[str, EventWrite] = {}
-        self._unassessed = False
+        self._unassessed: EventInput | None = None  # the newest event since the last assessment
 
     def prepare(self, turn: int) -> Row | None:
         """Return what to score for a job; None when it needs no decision, and is done."""
@@ -188,7 +188,8 @@ class _LeadPlanner:
         request = job.request
         try:
             if job.event is not None:
-                return self._record_event(job, job.event, turn)
+                self._record_event(job, job.event)
+                return self._after_events(turn)
             if request is None:
                 self._change(job)
                 return None
@@ -199,25 +200,26 @@ class _LeadPlanner:
                 return None
         except (InvalidFieldsError, IdempotencyMismatchError) as error:
             self._outcomes.append((job, error))
-            return None
+            return self._after_events(turn)
         return row_of(self._record, request, self._world.now)
 
-    def _record_event(self, job: Job, event: EventInput, turn: int) -> Row | None:
-        """Return what to score after the last of some new events in a row."""
-        now = self._world.now
-        check_event(event, now)
+    def _record_event(self, job: Job, event: EventInput) -> None:
+        check_event(event, self._world.now)
         key = self.lead.partition.event(event.lead_id, event.event_id)
         duplicate = key in self.lead.known_events or key in self._events
         if not duplicate:
             self._events[key] = EventWrite(key, event.payload)
-            self._keep(after_event(self._record, event, now))
-            self._unassessed = True
+            self._keep(after_event(self._record, event, self._world.now))
+            self._unassessed = event
         self._outcomes.append((job, Recorded(duplicate)))
-        following = self.lead.jobs[turn + 1] if turn + 1 < len(self.lead.jobs) else None
-        if not self._unassessed or (following is not None and following.event is not None):
+
+    def _after_events(self, turn: int) -> Row | None:
+        """Return what to score once some events in a row, of which at least one was new, are through."""
+        event, following = self._unassessed, self.lead.jobs[turn + 1 : turn + 2]
+        if event is None or (following and following[0].event is not None):
             return None
-        self._unassessed = False
-        return row_of(self._record, event_request(self._world.tenant, event), now)
+        self._unassessed = None
+        return row_of(self._record, event_request(self._world.tenant, event), self._world.now)
 
     def _change(self, job: Job) -> None:
         after = job.change(self._record, self._world.now) if job.change else self._record

@@ -60,7 +60,7 @@ class Committed(NamedTuple):
 
 
 class EventInput(NamedTuple):
-    """One thing that a lead did; `optouts` are the channels that it closed."""
+    """One thing that a lead did; `optouts` are the channels that it closed, `path` where it stands in its request."""
 
     lead_id: str
     event_id: str
@@ -69,6 +69,7 @@ class EventInput(NamedTuple):
     value: float
     optouts: tuple[Channel, ...]
     payload: bytes  # the event as the log keeps it
+    path: str = ""
 
 
 class Recorded(NamedTuple):

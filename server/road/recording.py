@@ -17,9 +17,10 @@ OPT_OUT_SOURCE = "event"
 def check_event(event: EventInput, now: int) -> None:
     """Raise InvalidFieldsError unless the event happened within the window in which it is accepted."""
     if event.occurred_at > now + FUTURE_TOLERANCE_MS:
-        raise InvalidFieldsError(FieldViolation("occur_time", "must not be in the future"))
+        raise InvalidFieldsError(FieldViolation(f"{event.path}occur_time", "must not be in the future"))
     if event.occurred_at < now - LATE_DAYS * DAY_MS:
-        raise InvalidFieldsError(FieldViolation("occur_time", f"must not be more than {LATE_DAYS} days ago"))
+        description = f"must not be more than {LATE_DAYS} days ago"
+        raise InvalidFieldsError(FieldViolation(f"{event.path}occur_time", description))
 
 
 def after_event(record: LeadRecord, event: EventInput, now: int) -> LeadRecord:

@@ -43,6 +43,7 @@ class EventIntake:
         if refused and not events:
             raise InvalidFieldsError(*(violation for error in refused.values() for violation in error.violations))
         outcomes = await self._road.record(caller.tenant, caller.clock, events)
+        _raise_fault(outcomes)
         answer = _answer(dict(zip(places, outcomes, strict=True)) | refused)
         log.info(
             "events_recorded", accepted=answer.accepted, duplicates=answer.duplicates, refused=len(answer.rejected)
@@ -105,6 +106,13 @@ def _answer(outcomes: dict[int, Outcome]) -> messages.RecordEventsResponse:
         else:
             answer.rejected.append(lead_pb2.RejectedItem(index=place, status=_status(outcome)))
     return answer
+
+
+def _raise_fault(outcomes: Sequence[Outcome]) -> None:
+    """Raise what went wrong on our side: the call failed, and can be sent again as it is."""
+    for outcome in outcomes:
+        if isinstance(outcome, Exception) and not isinstance(outcome, InvalidFieldsError):
+            raise outcome
 
 
 def _result(outcome: Outcome) -> str:

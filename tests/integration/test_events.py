@@ -90,8 +90,8 @@ def test_an_event_may_come_thirty_days_late_and_no_more_and_not_from_the_future(
     )
     assert answer.accepted == 1
     assert [(item.index, fields_of(item.status)) for item in answer.rejected] == [
-        (1, [("occur_time", "must not be more than 30 days ago")]),
-        (2, [("occur_time", "must not be in the future")]),
+        (1, [("events[1].occur_time", "must not be more than 30 days ago")]),
+        (2, [("events[2].occur_time", "must not be in the future")]),
     ]
 
 
@@ -102,6 +102,7 @@ def test_an_event_may_come_thirty_days_late_and_no_more_and_not_from_the_future(
         (event("a b"), "events[1].event_id"),
         (event("a", "purchase"), "events[1].value"),
         (event("a", "purchase", value=float("nan")), "events[1].value"),
+        (event("a", "purchase", value=1.1e12), "events[1].value"),
         (event("a", "site_visit", value=1.0), "events[1].value"),
         (event("a", properties={"x": "y" * 257}), 'events[1].properties["x"]'),
         (event("a", "opt_out", properties={"channel": "fax"}), 'events[1].properties["channel"]'),
@@ -148,6 +149,27 @@ def test_numbers_that_a_caller_gave_count_until_an_event_arrives(leads: Leads) -
     assert leads.features(NOW + timedelta(minutes=1))["active_days_30"] == 25.0
     leads.record(event("b", days_ago=2), now=NOW + timedelta(minutes=2))
     assert leads.features(NOW + timedelta(minutes=2))["active_days_30"] == 2.0
+    leads.decide(NOW + timedelta(minutes=3), page_views_30=80)
+    found = leads.features(NOW + timedelta(minutes=3))
+    assert (found["page_views_30"], found["active_days_30"]) == (80.0, 2.0)
+
+
+def test_a_new_event_is_assessed_when_one_behind_it_is_refused_or_known(leads: Leads) -> None:
+    quiet = [event(f"v{day}", days_ago=day) for day in range(20, 30)]
+    leads.record(*quiet[1:], event("late", days_ago=31))
+    first = next(leads.watch())
+    leads.record(*[event(f"again{n}", days_ago=n / 4) for n in range(12)])
+    day = NOW + timedelta(days=1)
+    leads.record(event("x"), quiet[1], now=day)
+    listed = leads.decisions.ListDecisions(decisions.ListDecisionsRequest(lead_id="lead"), metadata=leads.at(day))
+    assert [decision.decision_id for decision in listed.decisions][1:] == [first.decision_id]
+    assert listed.decisions[0].assessment.stage == decision_pb2.INTERVENTION_STAGE_NONE
+
+
+def test_the_largest_amounts_add_up_to_no_more_than_the_schema_allows(leads: Leads) -> None:
+    answer = leads.record(*[event(f"p{n}", "purchase", value=1e12) for n in range(3)])
+    assert answer.accepted == 3
+    assert leads.features()["amount_90"] == 1e12
 
 
 @pytest.mark.parametrize(("properties", "withdrawn"), [({}, 7), ({"channel": "sms"}, 1)])

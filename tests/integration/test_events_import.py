@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -33,12 +34,30 @@ def test_a_file_is_imported_once_however_often_it_is_run(server: str, tenant: st
     assert run(server, tenant, file)[1].splitlines()[-1] == "0 recorded, 3 known already, 0 refused"
 
 
+def position(file: Path, server: str, tenant: str, events: int) -> None:
+    """Leave what an import leaves that was ended after so many events."""
+    name = hashlib.blake2b(file.read_bytes() + f"{server} {tenant}".encode(), digest_size=16).hexdigest()
+    file.with_name(file.name + ".imported").write_text(f"{name} {events}")
+
+
 def test_an_import_goes_on_where_it_stopped(server: str, tenant: str, tmp_path: Path) -> None:
     file = tmp_path / "e.csv"
     file.write_text(HEADER + ROWS)
-    (tmp_path / "e.csv.imported").write_text("2")
+    position(file, server, tenant, 2)
     assert run(server, tenant, file)[1].splitlines()[-1] == "1 recorded, 0 known already, 0 refused"
     assert not (tmp_path / "e.csv.imported").exists()
+
+
+def test_an_import_for_another_tenant_or_of_a_changed_file_starts_anew(
+    server: str, tenant: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(HEADER + ROWS)
+    position(file, server, tenant + "x", 2)
+    assert run(server, tenant, file)[1].splitlines()[-1] == "3 recorded, 0 known already, 0 refused"
+    position(file, server, tenant, 2)
+    file.write_text(HEADER + ROWS + "ben,2026-02-26,call,\n")
+    assert run(server, tenant, file)[1].splitlines()[-1] == "1 recorded, 3 known already, 0 refused"
 
 
 def test_a_line_that_is_no_json_object_is_named(server: str, tenant: str, tmp_path: Path) -> None:

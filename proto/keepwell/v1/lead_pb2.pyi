@@ -347,7 +347,7 @@ class LeadEvent(google.protobuf.message.Message):
     purchase, refund, complaint, opt_out.
     """
     value: builtins.float
-    """Amount of an offer, a purchase or a refund, where it is required; finite and not negative. Other types have none."""
+    """Amount of an offer, a purchase or a refund, where it is required; in [0, 1e12]. Other types have none."""
     @property
     def occur_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it happened: at most 30 days ago, and not in the future."""

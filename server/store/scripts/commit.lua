@@ -61,6 +61,7 @@ end
 
 local counts = redis.call('HMGET', KEYS[3], 'leads', 'escalated')
 local leads_today, escalated_today = tonumber(counts[1] or '0'), tonumber(counts[2] or '0')
+local counts_before = leads_today .. ' ' .. escalated_today
 
 local function refusal(lead)
   local stored = redis.call('GET', lead.key)
@@ -119,6 +120,8 @@ for l, packed in ipairs(leads) do
   results[l] = refusal(lead) or write(lead)
   key_index = key_index + 1 + #lead.decisions + #lead.events
 end
-redis.call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)
-redis.call('EXPIRE', KEYS[3], day_seconds)
+if leads_today .. ' ' .. escalated_today ~= counts_before then
+  redis.call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)
+  redis.call('EXPIRE', KEYS[3], day_seconds)
+end
 return results
