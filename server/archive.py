@@ -8,7 +8,8 @@ from server.convert.decision import identity, trace_bytes
 from server.errors import ReplayUnavailableError
 from server.policies import PolicyShelf
 from server.road.assess import Model, assess, row_of
-from server.road.compute import EncodeDecision, situation
+from server.road.situation import situation
+from server.road.world import EncodeDecision
 from server.store.connection import Store
 from server.store.keys import Partition, partition_of
 from server.store.log import LogEntry, lead_entries, locate, read_entries

@@ -16,7 +16,7 @@ from rules.compiler import compile_policy
 from rules.decide import Decider
 from rules.source import PolicyInvalidError, check_policy, content_hash, read_policy
 from server.errors import ReplayUnavailableError
-from server.road.compute import Policy
+from server.road.world import Policy
 from server.store.connection import Store
 from server.store.keys import TENANTS_KEY, policy_key
 from server.worker import Worker

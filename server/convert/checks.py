@@ -63,6 +63,16 @@ class Checker:
             self.note(path, "must be finite and not negative")
 
 
+def check_batch(request_id: str, path: str, count: int, most: int) -> None:
+    """Raise InvalidFieldsError unless a call carries a sound request id (or none) and 1 to `most` items."""
+    check = Checker()
+    if request_id:
+        check.identifier("request_id", request_id)
+    if not 1 <= count <= most:
+        check.note(path, f"must be 1 to {most}")
+    check.raise_if_any()
+
+
 def wire(member: int) -> Any:
     """Return an enumeration's number; the contract's enumerations have the same, each with a type of its own."""
     return int(member)

@@ -1,13 +1,13 @@
 """What a batch has to read of one partition, and what the answer says about tenant-wide limits."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rules.decision import CeilingReading
 from rules.zones import period
-from server.road.compute import Policy, Tally
 from server.road.day import day_of
 from server.road.job import Job
+from server.road.world import Policy, Tally
 from server.store.keys import Partition
 from server.store.partition import CeilingQuery, GatherQuery, Snapshot
 
@@ -22,6 +22,16 @@ class Shares(Protocol):
     @property
     def tenant_time_zone(self) -> str:
         """The zone of the tenant's calendar."""
+
+
+class Part(NamedTuple):
+    """One partition's share of a batch."""
+
+    partition: Partition
+    clock: str
+    policy: Policy
+    query: GatherQuery
+    jobs: list[Job]
 
 
 def share(maximum: int, partition: int, partitions: int) -> int:

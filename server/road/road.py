@@ -18,21 +18,21 @@ from redis.exceptions import TimeoutError as StoreTimeoutError
 
 from server.errors import (
     CommitUnknownError,
-    IdempotencyMismatchError,
     OverloadedError,
     StateUnavailableError,
 )
 from server.metrics import BATCH_LEADS
 from server.road.assess import Model
 from server.road.clock import ClockGuard
-from server.road.compute import FINGERPRINT_BYTES, EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World, plan
+from server.road.compute import plan
 from server.road.day import Day, day_of
-from server.road.gathering import gather_query, tally_of
-from server.road.job import Change, Changed, Committed, DecideInput, EventInput, Job, LeadRecord, Outcome, Ticket
+from server.road.gathering import Part, gather_query, tally_of
+from server.road.job import Change, Changed, DecideInput, EventInput, Job, LeadRecord, Outcome, Ticket
+from server.road.replays import settle_replays
 from server.road.settling import settle, settle_answers
+from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World
 from server.store.connection import Store
 from server.store.keys import Partition, partition_of
-from server.store.log import read_entries
 from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather
 from server.worker import Worker
 
@@ -49,16 +49,6 @@ class RoadSettings(NamedTuple):
     decision_seconds: int
     partitions: int
     tenant_time_zone: str
-
-
-class Part(NamedTuple):
-    """One partition's share of a batch."""
-
-    partition: Partition
-    clock: str
-    policy: Policy
-    query: GatherQuery
-    jobs: list[Job]
 
 
 class Road:
@@ -197,7 +187,7 @@ class Road:
         """Take a batch down the road; return the jobs that have to go again."""
         parts = self._parts(jobs)
         snapshots = await self._gather([part.query for part in parts])
-        decided = await self._settle_replays(parts, snapshots)
+        decided = await settle_replays(self._client, parts, snapshots)
         for part in parts:
             await self._publish(part.partition.tenant, part.policy)
         computed = await self._worker.run(self._compute, decided)
@@ -225,36 +215,6 @@ class Road:
         for query, snapshot in zip(queries, snapshots, strict=True):
             self._guard.check(query.clock, snapshot.now)
         return snapshots
-
-    async def _settle_replays(self, parts: list[Part], snapshots: list[Snapshot]) -> list[tuple[Part, Snapshot]]:
-        """Answer the requests that were decided before, and return the rest."""
-        rest = []
-        for part, snapshot in zip(parts, snapshots, strict=True):
-            known = dict(zip(part.query.decision_ids, snapshot.decisions, strict=True))
-            fresh: list[Job] = []
-            replays: list[tuple[Job, bytes]] = []
-            for job in part.jobs:
-                locator = known.get(job.request.decision_id) if job.request and not job.preview else None
-                if locator is None:
-                    fresh.append(job)
-                else:
-                    replays.append((job, locator))
-            await self._replay(part.partition, replays)
-            rest.append((part._replace(jobs=fresh), snapshot))
-        return rest
-
-    async def _replay(self, partition: Partition, replays: list[tuple[Job, bytes]]) -> None:
-        matching = []
-        for job, locator in replays:
-            if job.request is not None and locator[:FINGERPRINT_BYTES] == job.request.fingerprint:
-                matching.append((job, locator[FINGERPRINT_BYTES:].decode()))
-            else:
-                job.settle(IdempotencyMismatchError())
-        if not matching:
-            return
-        entries = await read_entries(self._client, partition, [log_id for _, log_id in matching])
-        for (job, _), entry in zip(matching, entries, strict=True):
-            job.settle(Committed(entry.decision, entry.hits, replayed=True))
 
     def _compute(self, decided: list[tuple[Part, Snapshot]]) -> list[tuple[Part, Day, list[LeadPlan]]]:
         """Plan every part; called in the worker thread."""

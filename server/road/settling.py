@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from server.errors import OverloadedError
 from server.metrics import CONFLICTS, DECISIONS
-from server.road.compute import LeadPlan
 from server.road.job import Job
+from server.road.world import LeadPlan
 
 MAX_ATTEMPTS = 200
 REFUSALS = frozenset({"CONFLICT", "LATE", "DUPLICATE", "CEILING"})

@@ -1,6 +1,5 @@
 """DecisionService: ask for decisions, look them up, have them proven."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
@@ -18,6 +17,7 @@ from server.errors import FieldViolation, InvalidFieldsError, PageTokenInvalidEr
 from server.road.job import Committed, DecideInput, Outcome
 from server.road.road import Road
 from server.rpc import Context, Handler, error_status
+from server.services.streaming import answer_each
 from server.traces import Traces
 
 STREAM_REQUESTS = 1_024
@@ -63,22 +63,10 @@ class DecisionService:
     async def decide_stream(
         self, requests: AsyncIterator[messages.DecideStreamRequest], caller: Caller, context: Context
     ) -> None:
-        """Decide about a portfolio; a bounded number of messages is in flight, and reading waits for them."""
-        room = asyncio.Semaphore(STREAM_MESSAGES_IN_FLIGHT)
-        writing = asyncio.Lock()
-
-        async def answer(message: messages.DecideStreamRequest) -> None:
-            try:
-                results = await self._results(message.requests, caller)
-                async with writing:
-                    await context.write(results)
-            finally:
-                room.release()
-
-        async with asyncio.TaskGroup() as group:
-            async for message in requests:
-                await room.acquire()
-                group.create_task(answer(message))
+        """Decide about a portfolio."""
+        await answer_each(
+            requests, context, STREAM_MESSAGES_IN_FLIGHT, lambda message: self._results(message.requests, caller)
+        )
 
     async def _results(self, requests: Sequence[messages.DecideRequest], caller: Caller) -> bytes:
         """Return one DecideStreamResponse with the results of one message."""

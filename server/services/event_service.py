@@ -1,6 +1,5 @@
 """The part of LeadService that takes in what leads do."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import structlog
@@ -9,7 +8,7 @@ from keepwell.v1 import lead_pb2
 from keepwell.v1 import lead_service_pb2 as messages
 
 from server.caller import Caller
-from server.convert.checks import Checker
+from server.convert.checks import check_batch
 from server.convert.event import event_of
 from server.errors import InvalidFieldsError
 from server.logs import bound_correlation_id
@@ -17,6 +16,7 @@ from server.metrics import EVENTS
 from server.road.job import EventInput, Outcome, Recorded
 from server.road.road import Road
 from server.rpc import Context, error_status
+from server.services.streaming import answer_each
 
 RECORD_EVENTS = 1_000
 STREAM_IN_FLIGHT = 256
@@ -33,12 +33,7 @@ class EventIntake:
         self, request: messages.RecordEventsRequest, caller: Caller
     ) -> messages.RecordEventsResponse:
         """Record some events; those that are refused do not harm the others."""
-        check = Checker()
-        if request.request_id:
-            check.identifier("request_id", request.request_id)
-        if not 1 <= len(request.events) <= RECORD_EVENTS:
-            check.note("events", f"must be 1 to {RECORD_EVENTS}")
-        check.raise_if_any()
+        check_batch(request.request_id, "events", len(request.events), RECORD_EVENTS)
         places, events, refused = _checked(request.events)
         if refused and not events:
             raise InvalidFieldsError(*(violation for error in refused.values() for violation in error.violations))
@@ -51,22 +46,8 @@ class EventIntake:
         return answer
 
     async def stream_events(self, events: AsyncIterator[lead_pb2.LeadEvent], caller: Caller, context: Context) -> None:
-        """Record events as they come; a bounded number is in flight, and reading waits for them."""
-        room = asyncio.Semaphore(STREAM_IN_FLIGHT)
-        writing = asyncio.Lock()
-
-        async def answer(event: lead_pb2.LeadEvent) -> None:
-            try:
-                ack = await self._ack(event, caller)
-                async with writing:
-                    await context.write(ack)
-            finally:
-                room.release()
-
-        async with asyncio.TaskGroup() as group:
-            async for event in events:
-                await room.acquire()
-                group.create_task(answer(event))
+        """Record events as they come."""
+        await answer_each(events, context, STREAM_IN_FLIGHT, lambda event: self._ack(event, caller))
 
     async def _ack(self, event: lead_pb2.LeadEvent, caller: Caller) -> messages.EventAck:
         ack = messages.EventAck(event_id=event.event_id, lead_id=event.lead_id)

@@ -10,14 +10,14 @@ from redis.exceptions import RedisError
 
 from rules.headroom import cooldowns, headroom, holdout_arm
 from server.caller import Caller
-from server.convert.checks import Checker
+from server.convert.checks import Checker, check_batch
 from server.convert.lead import consent_change, consent_messages, lead_view, profile_change, profile_of
 from server.convert.request import fingerprint_of
 from server.errors import IdempotencyMismatchError, InvalidFieldsError, LeadNotFoundError, StateUnavailableError
 from server.policies import PolicyShelf
-from server.road.compute import holdout_bucket
 from server.road.job import Change, Changed, Outcome
 from server.road.road import Road
+from server.road.situation import holdout_bucket
 from server.rpc import Handler
 from server.services.event_service import EventIntake
 from server.status import status_of
@@ -52,7 +52,7 @@ class LeadService:
 
     async def upsert_leads(self, request: messages.UpsertLeadsRequest, caller: Caller) -> messages.UpsertLeadsResponse:
         """Write profiles; those that are refused do not harm the others."""
-        _check_upsert(request)
+        check_batch(request.request_id, "leads", len(request.leads), UPSERT_LEADS)
         changes: list[tuple[str, Change]] = []
         rejected: dict[int, InvalidFieldsError] = {}
         for place, lead in enumerate(request.leads):
@@ -116,15 +116,6 @@ class LeadService:
         if request.request_id:
             key = request_key(tenant, request.request_id)
             await self._client.set(key, fingerprint_of(request), nx=True, ex=REQUEST_SECONDS)
-
-
-def _check_upsert(request: messages.UpsertLeadsRequest) -> None:
-    check = Checker()
-    if request.request_id:
-        check.identifier("request_id", request.request_id)
-    if not 1 <= len(request.leads) <= UPSERT_LEADS:
-        check.note("leads", f"must be 1 to {UPSERT_LEADS}")
-    check.raise_if_any()
 
 
 def _raise_first(outcomes: list[Outcome]) -> list[Changed]:

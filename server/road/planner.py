@@ -1,0 +1,186 @@
+"""One lead's jobs, in the order in which they came: each on the record that the one before it left, and all in one write."""
+
+from rules.decision import Ruling, Situation
+from server.errors import FieldViolation, IdempotencyMismatchError, InvalidFieldsError
+from server.road.assess import Assessed, Row, row_of
+from server.road.job import (
+    Changed,
+    Committed,
+    DecideInput,
+    EventInput,
+    Job,
+    LastAssessment,
+    LeadRecord,
+    Outcome,
+    Recorded,
+)
+from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request
+from server.road.situation import situation
+from server.road.world import ESCALATION_SHARE, LeadPlan, LeadWork, Tally, World
+from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite
+from server.store.record import DecisionInputs, decode_record, encode_inputs, encode_record
+
+
+def check_time(request: DecideInput, now: int) -> InvalidFieldsError | None:
+    """Return what is wrong with the request's own times."""
+    as_of = request.features_as_of
+    if as_of is not None and as_of > now + FUTURE_TOLERANCE_MS:
+        return InvalidFieldsError(FieldViolation("features.as_of", "must not be in the future"))
+    return None
+
+
+class LeadPlanner:
+    """Takes one lead through its jobs."""
+
+    def __init__(self, world: World, tally: Tally, lead: LeadWork) -> None:
+        self.lead = lead
+        self._world = world
+        self._tally = tally
+        self._record = decode_record(lead.stored.record)
+        self._data = lead.stored.record
+        self._first_today = self._record.state.last_decided_at < world.day.start_at
+        self._decisions: list[DecisionWrite] = []
+        self._rulings: list[Ruling] = []
+        self._outcomes: list[tuple[Job, Outcome]] = []
+        self._changed = False
+        self._events: dict[str, EventWrite] = {}
+        self._unassessed: EventInput | None = None  # the newest event since the last assessment
+
+    def prepare(self, turn: int) -> Row | None:
+        """Return what to score for a job; None when it needs no decision, and is done."""
+        job = self.lead.jobs[turn]
+        request = job.request
+        try:
+            if job.event is not None:
+                self._record_event(job, job.event)
+                return self._after_events(turn)
+            if request is None:
+                self._change(job)
+                return None
+            if error := check_time(request, self._world.now):
+                raise error
+            if earlier := self._earlier(request):
+                self._outcomes.append((job, earlier))
+                return None
+        except (InvalidFieldsError, IdempotencyMismatchError) as error:
+            self._outcomes.append((job, error))
+            return self._after_events(turn)
+        return row_of(self._record, request, self._world.now)
+
+    def _record_event(self, job: Job, event: EventInput) -> None:
+        check_event(event, self._world.now)
+        key = self.lead.partition.event(event.lead_id, event.event_id)
+        duplicate = key in self.lead.known_events or key in self._events
+        if not duplicate:
+            self._events[key] = EventWrite(key, event.payload)
+            self._keep(after_event(self._record, event, self._world.now))
+            self._unassessed = event
+        self._outcomes.append((job, Recorded(duplicate)))
+
+    def _after_events(self, turn: int) -> Row | None:
+        """Return what to score once some events in a row, of which at least one was new, are through."""
+        event, following = self._unassessed, self.lead.jobs[turn + 1 : turn + 2]
+        if event is None or (following and following[0].event is not None):
+            return None
+        self._unassessed = None
+        return row_of(self._record, event_request(self._world.tenant, event), self._world.now)
+
+    def _change(self, job: Job) -> None:
+        after = job.change(self._record, self._world.now) if job.change else self._record
+        if after is not self._record:
+            self._changed = True
+            self._keep(after)
+        self._outcomes.append((job, Changed(after, self._world.now)))
+
+    def _keep(self, record: LeadRecord) -> None:
+        self._record, self._data = record, encode_record(record)
+
+    def decide(self, job: Job, row: Row, assessed: Assessed) -> None:
+        """Decide one job on the record as it is now; a preview leaves it, and so does an event that changes no stage."""
+        world, request = self._world, row.request
+        ceilings = self._tally.ceilings(world.policy.escalation_share, self._first_today and not self._decisions)
+        facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
+        ruling = world.policy.decider.decide(facts)
+        if job.event is not None and ruling.decision.stage is self._record.state.stage:
+            # How long the risk has been lower, and when to look again, move on without a decision.
+            after = ruling.next_state
+            state = self._record.state._replace(
+                below_stage_since=after.below_stage_since, next_review_at=after.next_review_at
+            )
+            self._keep(self._record._replace(state=state, assessment=_last(assessed)))
+            return
+        decision = world.encode(ruling.decision, assessed)
+        hits = world.policy.version.encode() + b":" + bytes(ruling.decision.fired)
+        if job.event is None:
+            self._outcomes.append((job, Committed(decision, hits, replayed=False)))
+        if job.preview:
+            return
+        self._tally.leads_today += self._first_today and not self._decisions
+        inputs = encode_inputs(DecisionInputs(request, self._data, world.now, ceilings, world.model.fault))
+        self._decisions.append(DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs))
+        self._rulings.append(ruling)
+        self._tally.take(ruling)
+        self._keep(_after(self._record, facts, ruling, row, assessed))
+
+    def finish(self) -> LeadPlan:
+        """Return what all jobs came to."""
+        if not self._changed and not self._decisions and not self._events:
+            return LeadPlan(None, self._outcomes)
+        first_today = bool(self._decisions) and self._first_today
+        return LeadPlan(self._write(first_today), self._outcomes)
+
+    def _earlier(self, request: DecideInput) -> Committed | None:
+        """Return the decision that an earlier job of this batch made for the same request id."""
+        for written in self._decisions:
+            if written.decision_id == request.decision_id:
+                if written.fingerprint != request.fingerprint:
+                    raise IdempotencyMismatchError
+                return Committed(written.decision, written.hits, replayed=True)
+        return None
+
+    def _write(self, first_today: bool) -> LeadWrite:
+        holds = [ruling.holds_until for ruling in self._rulings if ruling.holds_until is not None]
+        amounts: dict[str, int] = {}
+        for ruling in self._rulings:
+            for name, amount in ruling.claims:
+                amounts[name] = amounts.get(name, 0) + amount
+        escalations = amounts.pop(ESCALATION_SHARE, 0)
+        return LeadWrite(
+            self.lead.lead_id,
+            self.lead.stored.version,
+            self._data,
+            min(holds, default=None),
+            first_today,
+            escalations,
+            self._world.policy.escalation_share,
+            [self._claim(name, amount) for name, amount in amounts.items()],
+            self._decisions,
+            list(self._events.values()),
+            self._record.state.next_review_at,
+        )
+
+    def _claim(self, name: str, amount: int) -> Claim:
+        ceiling = next(ceiling for ceiling in self._world.policy.ceilings if ceiling.name == name)
+        window, now = ceiling.window, self._world.now
+        start = f"({now - window.length_ms}" if window.length_ms else str(window.start(now))
+        lifetime_seconds = window.longest_ms // 1_000 + 86_400
+        return Claim(name, amount, self._tally.readings[name].maximum, start, lifetime_seconds)
+
+
+def _last(assessed: Assessed) -> LastAssessment:
+    probability, source, version, at = assessed.assessment[:4]
+    return LastAssessment(probability, source, version, at)
+
+
+def _after(record: LeadRecord, facts: Situation, ruling: Ruling, row: Row, assessed: Assessed) -> LeadRecord:
+    given = row.given
+    return LeadRecord(
+        facts.profile,
+        given.numeric,
+        given.categories,
+        given.as_of,
+        ruling.next_state,
+        _last(assessed),
+        record.activity,
+        record.activity_at,
+    )

@@ -1,0 +1,82 @@
+"""What a batch is decided under, and what it comes to: the values that computing takes and gives."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rules.compiled import Ceiling
+from rules.decide import Decider
+from rules.decision import CeilingReading, Decision, Ruling
+from server.road.assess import Assessed, Model
+from server.road.day import Day
+from server.road.job import Job, Outcome
+from server.store.keys import Partition
+from server.store.partition import LeadWrite, StoredLead
+
+FINGERPRINT_BYTES = 16
+ESCALATION_SHARE = "escalation_share"
+
+EncodeDecision = Callable[[Decision, Assessed], bytes]
+
+
+class Policy(NamedTuple):
+    """The policy that a batch is decided by; `decider` belongs to the worker thread."""
+
+    name: str
+    version: str
+    source: str
+    decider: Decider
+    ceilings: tuple[Ceiling, ...]
+    escalation_share: float
+
+
+class World(NamedTuple):
+    """What all leads of one partition's batch are decided under."""
+
+    tenant: str
+    policy: Policy
+    model: Model
+    now: int
+    day: Day
+    encode: EncodeDecision
+
+
+class Tally:
+    """Tenant-wide counts as the batch uses them up: what was read, and what the leads before this one claimed."""
+
+    def __init__(self, readings: dict[str, CeilingReading], leads_today: int, escalated_today: int) -> None:
+        self.readings = readings
+        self.leads_today = leads_today
+        self.escalated_today = escalated_today
+
+    def ceilings(self, share: float, first_today: bool) -> dict[str, CeilingReading]:
+        """Return the readings for the next lead; the share of escalations counts that lead in."""
+        decided = self.leads_today + first_today
+        # The same rounding as in commit.lua: below 1 / share leads a day, one escalation.
+        allowed = max(1, int(share * decided + 1e-9))
+        return {**self.readings, ESCALATION_SHARE: CeilingReading(self.escalated_today, allowed, None)}
+
+    def take(self, ruling: Ruling) -> None:
+        """Count what a ruling claims."""
+        for name, amount in ruling.claims:
+            if name == ESCALATION_SHARE:
+                self.escalated_today += amount
+            else:
+                reading = self.readings[name]
+                self.readings[name] = reading._replace(used=reading.used + amount)
+
+
+class LeadPlan(NamedTuple):
+    """What one lead's jobs come to: a write (None: nothing to write), and the outcomes once it is accepted."""
+
+    write: LeadWrite | None
+    outcomes: list[tuple[Job, Outcome]]
+
+
+class LeadWork(NamedTuple):
+    """One lead with its jobs, in the order in which they came, and the events (by key) that the store knows already."""
+
+    lead_id: str
+    stored: StoredLead
+    jobs: list[Job]
+    partition: Partition
+    known_events: frozenset[str]

@@ -1,0 +1,33 @@
+"""How a stream of requests is answered: one answer for each, in any order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from server.rpc import Answer, Context
+
+Request = TypeVar("Request")
+
+
+async def answer_each(
+    requests: AsyncIterator[Request],
+    context: Context,
+    in_flight: int,
+    answer: Callable[[Request], Awaitable[Answer]],
+) -> None:
+    """Write an answer for each request; a bounded number is in flight, and reading waits for them."""
+    room = asyncio.Semaphore(in_flight)
+    writing = asyncio.Lock()
+
+    async def run(request: Request) -> None:
+        try:
+            answered = await answer(request)
+            async with writing:
+                await context.write(answered)
+        finally:
+            room.release()
+
+    async with asyncio.TaskGroup() as group:
+        async for request in requests:
+            await room.acquire()
+            group.create_task(run(request))
