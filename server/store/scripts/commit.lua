@@ -67,14 +67,12 @@ local function refusal(lead)
   local stored = redis.call('GET', lead.key)
   local version, log_id = '0', '0-0'
   if stored then version, log_id = string.match(stored, '^(%d+) ([%d%-]+)\n') end
+  -- Also what keeps an event from counting twice: only a write of this lead can have recorded it.
   if version ~= lead.version then return 'CONFLICT' end
   lead.log_id = log_id
   if lead.valid_until and now >= lead.valid_until then return 'LATE' end
   for _, decision in ipairs(lead.decisions) do
     if redis.call('EXISTS', decision.key) == 1 then return 'DUPLICATE' end
-  end
-  for _, event in ipairs(lead.events) do
-    if redis.call('EXISTS', event.key) == 1 then return 'DUPLICATE' end
   end
   for _, claim in ipairs(lead.claims) do
     if redis.call('ZCOUNT', claim.key, claim.start, '+inf') + claim.amount > claim.maximum then return 'CEILING' end
