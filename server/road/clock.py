@@ -15,7 +15,7 @@ class ClockGuard:
     def __init__(self, bound_seconds: float) -> None:
         self._bound_ms = bound_seconds * 1_000
         self._seen: tuple[int, float] | None = None
-        self._manual_now = 0
+        self._manual_now: dict[str, int] = {}  # by tenant: each has a clock of its own
 
     @staticmethod
     def _passed_ms() -> float:
@@ -23,10 +23,10 @@ class ClockGuard:
         clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
         return time.clock_gettime(clock) * 1_000
 
-    def check(self, clock: str, now: int) -> None:
+    def check(self, tenant: str, clock: str, now: int) -> None:
         """Raise ClockSkewError when the store's clock and the time that has passed here have parted."""
         if clock != "store":
-            self._manual_now = max(self._manual_now, now)
+            self._manual_now[tenant] = max(self._manual_now.get(tenant, 0), now)
             return
         passed = self._passed_ms()
         if self._seen is not None:
@@ -35,10 +35,11 @@ class ClockGuard:
                 raise ClockSkewError(f"the store's clock is {now - expected:+.0f} ms off the time that has passed")
         self._seen = (now, passed)
 
-    def estimate(self, clock: str) -> int:
+    def estimate(self, tenant: str, clock: str) -> int:
         """Return about now, in milliseconds: what a calendar is first looked up with."""
+        known = self._manual_now.get(tenant, 0)
         if clock.isdigit():
-            return max(int(clock), self._manual_now)
-        if clock == "manual" and self._manual_now:
-            return self._manual_now
+            return max(int(clock), known)
+        if clock == "manual" and known:
+            return known
         return time.time_ns() // 1_000_000

@@ -202,7 +202,7 @@ class Road:
 
     def _part(self, partition: Partition, clock: str, jobs: list[Job]) -> Part:
         policy = self._policy_of(partition.tenant)
-        estimate = self._guard.estimate(clock)
+        estimate = self._guard.estimate(partition.tenant, clock)
         query = gather_query(partition, clock, estimate, policy, self._settings, jobs)
         return Part(partition, clock, policy, query, jobs)
 
@@ -213,7 +213,7 @@ class Road:
         except (RedisError, OSError, TimeoutError) as error:
             raise StateUnavailableError("the store cannot be reached; nothing was decided") from error
         for query, snapshot in zip(queries, snapshots, strict=True):
-            self._guard.check(query.clock, snapshot.now)
+            self._guard.check(query.partition.tenant, query.clock, snapshot.now)
         return snapshots
 
     def _compute(self, decided: list[tuple[Part, Snapshot]]) -> list[tuple[Part, Day, list[LeadPlan]]]:

@@ -13,14 +13,14 @@ class Guarded:
         self.passed = 1_000.0
         monkeypatch.setattr(ClockGuard, "_passed_ms", lambda _guard: self.passed)
         self.guard = ClockGuard(bound_seconds=5.0)
-        self.guard.check("store", NOW)
+        self.guard.check("t", "store", NOW)
 
 
 @pytest.mark.parametrize("step", [-5_000, 0, 5_000])
 def test_a_store_clock_within_the_bound_is_believed(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     guarded = Guarded(monkeypatch)
     guarded.passed += 60_000
-    guarded.guard.check("store", NOW + 60_000 + step)
+    guarded.guard.check("t", "store", NOW + 60_000 + step)
 
 
 @pytest.mark.parametrize("step", [-5_001, 5_001, 25 * 3_600_000])
@@ -29,10 +29,16 @@ def test_a_store_clock_that_jumped_is_refused_until_a_restart(monkeypatch: pytes
     for _ in range(2):
         guarded.passed += 60_000
         with pytest.raises(ClockSkewError):
-            guarded.guard.check("store", NOW + int(guarded.passed - 1_000) + step)
+            guarded.guard.check("t", "store", NOW + int(guarded.passed - 1_000) + step)
 
 
 def test_a_manual_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Guarded(monkeypatch).guard
-    guard.check("manual", NOW + 10**9)
-    assert guard.estimate("manual") == NOW + 10**9
+    guard.check("t", "manual", NOW + 10**9)
+    assert guard.estimate("t", "manual") == NOW + 10**9
+
+
+def test_a_tenants_manual_clock_is_no_other_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guarded(monkeypatch).guard
+    guard.check("ahead", "manual", NOW + 10**9)
+    assert guard.estimate("behind", str(NOW)) == NOW
