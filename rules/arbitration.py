@@ -26,6 +26,9 @@ class Arbitration(NamedTuple):
     deferred_to: int | None  # the first instant at which a deferrable one is free
 
 
+NOTHING = Arbitration([], [], [], {}, None, None)
+
+
 class Arbiter:
     """Walks the candidates of one situation."""
 

@@ -2,20 +2,23 @@
 
 A rule is a conjunction of comparisons of facts with constants and sees nothing else, so an answer of the engine holds for all situations
 in the same cells. Thousands of leads share a few hundred of them, and an answer looked up costs a fifth of one computed.
+Most cells follow from a few things (what a lead consented to, its clock, that it was never contacted) and are remembered by those.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+from rules.answer import Answer
 from rules.compiled import EngineRule, FactValue
 from rules.facts import FactFunction, View
 
 Cell = Callable[[View], object]
 Cells = tuple[object, ...]
-Fired = tuple[int, ...]
+Cause = Callable[[View], Hashable | None]
 KEPT_ANSWERS = 8_192
+KEPT_CAUSES = 4_096
 
 
 def cell_of(function: FactFunction, constants: Sequence[FactValue]) -> Cell:
@@ -35,30 +38,54 @@ def cell_of(function: FactFunction, constants: Sequence[FactValue]) -> Cell:
     return side
 
 
-def cells_of(rules: Sequence[EngineRule], functions: Mapping[str, FactFunction]) -> list[Cell]:
-    """Return the cells of every fact that the rules compare, in the order of `functions`."""
+def cells_of(rules: Sequence[EngineRule], functions: Mapping[str, FactFunction]) -> dict[str, Cell]:
+    """Return the cell of every fact that the rules compare, by its name, in the order of `functions`."""
     constants: dict[str, list[FactValue]] = {name: [] for name in functions}
     for rule in rules:
         for leaf in rule.leaves:
             constants[leaf.fact].append(leaf.constant)
-    return [cell_of(function, constants[name]) for name, function in functions.items()]
+    return {name: cell_of(function, constants[name]) for name, function in functions.items()}
+
+
+class Group:
+    """Cells that all follow from the same things, `cause`, and are remembered by them; where it is None they are worked out."""
+
+    def __init__(self, cause: Cause, cells: Sequence[Cell]) -> None:
+        self._cause = cause
+        self._cells = cells
+        self._known: dict[Hashable, Cells] = {}
+
+    def __call__(self, view: View) -> Cells:
+        """Return the cells of one situation."""
+        cause = self._cause(view)
+        if cause is None:
+            return self._worked_out(view)
+        known = self._known.get(cause)
+        if known is None:
+            if len(self._known) >= KEPT_CAUSES:
+                self._known.clear()
+            known = self._known[cause] = self._worked_out(view)
+        return known
+
+    def _worked_out(self, view: View) -> Cells:
+        return tuple([cell(view) for cell in self._cells])
 
 
 class Answers:
-    """The engine's answers by cells; the one unused for longest makes room."""
+    """What the engine answered, by cells; the answer unused for longest makes room."""
 
     def __init__(self, kept: int = KEPT_ANSWERS) -> None:
         self._kept = kept
-        self._answers: OrderedDict[Cells, Fired] = OrderedDict()
+        self._answers: OrderedDict[Cells, Answer] = OrderedDict()
 
-    def get(self, cells: Cells) -> Fired | None:
+    def get(self, cells: Cells) -> Answer | None:
         """Return the answer for these cells; None when it has to be computed."""
         answer = self._answers.get(cells)
         if answer is not None:
             self._answers.move_to_end(cells)
         return answer
 
-    def keep(self, cells: Cells, answer: Fired) -> None:
+    def keep(self, cells: Cells, answer: Answer) -> None:
         """Remember an answer."""
         self._answers[cells] = answer
         if len(self._answers) > self._kept:

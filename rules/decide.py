@@ -4,22 +4,22 @@ The engine says which rules hold; everything that follows from it is plain Pytho
 sample of its answers disagrees with the plain interpreter, nothing is granted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
-from rules.arbitration import Arbiter, Arbitration
+from rules.answer import Answer, answer_of
+from rules.arbitration import NOTHING, Arbiter, Arbitration
 from rules.cells import Answers
 from rules.compiled import CompiledPolicy, FactValue
 from rules.decision import CeilingClaim, Decision, Ruling, Situation
 from rules.engine import EngineFaultError, RuleEngine
-from rules.escalation import EscalationOutcome, escalate
+from rules.escalation import NOT_ASKED, EscalationOutcome, escalate
 from rules.facts import View
 from rules.lead import Contact, LeadState, OpenEscalation, playbook_code
 from rules.reference import true_rules
 from rules.retained import HISTORY_RETENTION_MS
-from rules.rulebook import UNTRACED
 from rules.sheet import FactSheet, zones_of
-from rules.stage import StageFinding, after_stage, find_stage
+from rules.stage import StageFinding, find_stage, stage_since
 from rules.vocabulary import ReasonCode, Stage, Verdict
 
 SAMPLE_EVERY = 256
@@ -42,6 +42,9 @@ class Decider:
         self._answers = Answers()
         self._sample_every = sample_every
         self._evaluations = 0
+        review = policy.document.review
+        self._review_ms: Mapping[Stage, int] = {stage: getattr(review, stage.name.lower()) for stage in Stage}
+        self._holdout_percent = policy.document.holdout.percent
 
     def close(self) -> None:
         """Free the engine."""
@@ -53,66 +56,62 @@ class Decider:
         zones = zones_of(self.policy, situation)
         view = View(situation, now, zones)
         try:
-            fired = frozenset(self._evaluate(view))
+            answer = self._evaluate(view)
         except (EngineFaultError, RuleDisagreementError):
             return self._failed_closed(situation, now, zones, self._sheet.values(view))
-        return self._rule(situation, now, zones, fired)
+        return self._rule(situation, now, zones, answer)
 
-    def _evaluate(self, view: View) -> tuple[int, ...]:
-        """Return the rules that are true: what the engine said for these cells before, or what it says now."""
+    def _evaluate(self, view: View) -> Answer:
+        """Return what the engine said for these cells before, or what it says now."""
         self._evaluations += 1
         cells = self._sheet.cells(view)
-        answer = self._answers.get(cells)
+        known = self._answers.get(cells)
         sampled = self._evaluations % self._sample_every == 0
-        if answer is not None and not sampled:
-            return answer
+        if known is not None and not sampled:
+            return known
         values = self._sheet.values(view)
         try:
             fired = self._engine.fired(self._sheet.message(values))
         except EngineFaultError:
             self.faults += 1
             raise
-        if sampled and (fired != self._reference(values) or answer not in (None, fired)):
+        answer = answer_of(self.policy, fired)
+        if sampled and (fired != self._reference(values) or known not in (None, answer)):
             self.disagreements += 1
             raise RuleDisagreementError
-        self._answers.keep(cells, fired)
-        return fired
+        self._answers.keep(cells, answer)
+        return answer
 
     def _reference(self, values: Sequence[FactValue]) -> tuple[int, ...]:
         return true_rules(self.policy.rules, dict(zip(self._sheet.names, values, strict=True)))
 
-    def _rule(self, situation: Situation, now: int, zones: tuple[str, ...], fired: frozenset[int]) -> Ruling:
-        held_out = situation.holdout_bucket < self.policy.document.holdout.percent
-        finding = find_stage(self.policy, situation.state, fired, now)
-        arbiter = Arbiter(self.policy, situation, now, zones, fired, held_out=held_out)
+    def _rule(self, situation: Situation, now: int, zones: tuple[str, ...], answer: Answer) -> Ruling:
+        held_out = situation.holdout_bucket < self._holdout_percent
+        finding = find_stage(situation.state, answer, now)
+        if finding.stage is Stage.NONE:
+            return self._ruling(
+                situation, now, finding, Verdict.NO_ACTION, NOTHING, NOT_ASKED, answer.hits, held_out=held_out
+            )
+        arbiter = Arbiter(self.policy, situation, now, zones, answer.fired, held_out=held_out)
         if finding.held and finding.raw > Stage.NONE and finding.below_since is not None:
             until = finding.below_since + self.policy.document.hysteresis.de_escalate_after
             arbiter.suppress_lower(finding.raw, ReasonCode.STAGE_HYSTERESIS, "hysteresis", until)
-        arbitration = arbiter.run(finding.stage) if finding.stage > Stage.NONE else _NOTHING
-        raised = escalate(self.policy, situation, now, finding.stage, fired, held_out=held_out)
-        verdict = _verdict(finding.stage, arbitration, held_out=held_out)
-        return self._ruling(situation, now, finding, verdict, arbitration, raised, fired, held_out=held_out)
+        arbitration = arbiter.run(finding.stage)
+        raised = escalate(self.policy, situation, now, finding.stage, answer.fired, held_out=held_out)
+        verdict = Verdict.HELD_OUT if held_out else _verdict(arbitration)
+        return self._ruling(situation, now, finding, verdict, arbitration, raised, answer.hits, held_out=held_out)
 
     def _failed_closed(
         self, situation: Situation, now: int, zones: tuple[str, ...], values: Sequence[FactValue]
     ) -> Ruling:
         """Return a ruling that grants nothing; the stage comes from the plain interpreter, which needs no engine."""
-        fired = frozenset(self._reference(values))
-        finding = find_stage(self.policy, situation.state, fired, now)
-        arbiter = Arbiter(self.policy, situation, now, zones, fired, held_out=True)
+        answer = answer_of(self.policy, self._reference(values))
+        finding = find_stage(situation.state, answer, now)
+        arbiter = Arbiter(self.policy, situation, now, zones, answer.fired, held_out=True)
         arbiter.suppress_all(finding.stage, ReasonCode.RULE_ERROR, "engine")
-        arbitration = arbiter.result()
-        held_out = situation.holdout_bucket < self.policy.document.holdout.percent
-        return self._ruling(
-            situation,
-            now,
-            finding,
-            Verdict.SUPPRESS,
-            arbitration,
-            EscalationOutcome(),
-            frozenset(),
-            held_out=held_out,
-        )
+        held_out = situation.holdout_bucket < self._holdout_percent
+        verdict, arbitration = Verdict.SUPPRESS, arbiter.result()
+        return self._ruling(situation, now, finding, verdict, arbitration, NOT_ASKED, (), held_out=held_out)
 
     def _ruling(
         self,
@@ -122,11 +121,11 @@ class Decider:
         verdict: Verdict,
         arbitration: Arbitration,
         raised: EscalationOutcome,
-        fired: frozenset[int],
+        hits: tuple[int, ...],
         *,
         held_out: bool,
     ) -> Ruling:
-        review_at = now + getattr(self.policy.document.review, finding.stage.name.lower())
+        review_at = now + self._review_ms[finding.stage]
         if verdict is Verdict.DEFER and arbitration.deferred_to is not None:
             review_at = min(review_at, arbitration.deferred_to)
         decision = Decision(
@@ -142,7 +141,7 @@ class Decider:
             "holdout" if held_out else "treatment",
             self.policy.name,
             self.policy.version,
-            tuple(sorted({self.policy.rules[rule].trace for rule in fired} - {UNTRACED})),
+            hits,
             now,
             review_at,
         )
@@ -153,31 +152,34 @@ class Decider:
         return Ruling(decision, state, arbitration.closes_at, tuple(claims))
 
 
-_NOTHING = Arbitration([], [], [], {}, None, None)
-
-
-def _verdict(stage: Stage, arbitration: Arbitration, *, held_out: bool) -> Verdict:
-    if stage is Stage.NONE:
-        return Verdict.NO_ACTION
-    if held_out:
-        return Verdict.HELD_OUT
+def _verdict(arbitration: Arbitration) -> Verdict:
     if arbitration.interventions:
         return Verdict.CONTACT
     return Verdict.SUPPRESS if arbitration.deferred_to is None else Verdict.DEFER
 
 
 def _next_state(state: LeadState, decision: Decision, finding: StageFinding) -> LeadState:
+    now, raised = decision.decided_at, decision.escalation
+    opened = state.escalation
+    if raised is not None:
+        opened = OpenEscalation(raised.escalation_id, raised.level, raised.target, now, raised.due_at)
+    return state._replace(
+        stage=finding.stage,
+        stage_since=stage_since(state, finding, now),
+        below_stage_since=finding.below_since,
+        contacts=_contacts(state.contacts, decision),
+        last_decided_at=now,
+        last_escalated_at=state.last_escalated_at if raised is None else now,
+        escalation=opened,
+        next_review_at=decision.next_review_at,
+    )
+
+
+def _contacts(before: Sequence[Contact], decision: Decision) -> tuple[Contact, ...]:
+    """Return the contacts that limits may still count, with those that the decision grants."""
     now = decision.decided_at
-    contacts = tuple(contact for contact in state.contacts if contact.at > now - HISTORY_RETENTION_MS)
-    granted = tuple(
+    granted = [
         Contact(now, action.channel, playbook_code(action.playbook), crc32(action.intervention_id.encode()))
         for action in decision.interventions
-    )
-    after = after_stage(state, finding, now)._replace(
-        contacts=contacts + granted, last_decided_at=now, next_review_at=decision.next_review_at
-    )
-    raised = decision.escalation
-    if raised is None:
-        return after
-    opened = OpenEscalation(raised.escalation_id, raised.level, raised.target, now, raised.due_at)
-    return after._replace(last_escalated_at=now, escalation=opened)
+    ]
+    return (*[contact for contact in before if contact.at > now - HISTORY_RETENTION_MS], *granted)

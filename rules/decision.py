@@ -98,7 +98,7 @@ class Decision(NamedTuple):
     holdout_arm: str
     policy_name: str
     policy_version: str
-    fired: tuple[int, ...]  # indices of the rules that hit, into the compiled policy's `trace_rules`, ascending
+    hits: tuple[int, ...]  # places of the rules that hit in the compiled policy's `trace_rules`, ascending
     decided_at: int
     next_review_at: int | None
 

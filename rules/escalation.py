@@ -16,6 +16,9 @@ class EscalationOutcome(NamedTuple):
     suppressions: tuple[Suppression, ...] = ()
 
 
+NOT_ASKED = EscalationOutcome()
+
+
 def escalate(
     policy: CompiledPolicy,
     situation: Situation,
@@ -28,7 +31,7 @@ def escalate(
     """Return the escalation that the stage asks for; nothing when it asks for none."""
     rule = policy.escalation
     if rule is None or stage is not rule.stage or fired.isdisjoint(rule.rules):
-        return EscalationOutcome()
+        return NOT_ASKED
     if held_out:
         return EscalationOutcome(suppressions=(Suppression(None, "", ReasonCode.HELD_OUT, "holdout"),))
     withheld = _withheld(rule, situation, now, fired)

@@ -4,13 +4,13 @@ A policy's own rules may name the published ones. All others are made for the co
 A fact that is unknown has a companion `<fact>.known`, which is false then; the compiler asks for it wherever it matters.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from enum import StrEnum
 
 from rules.compiled import FactValue
 from rules.decision import Situation
 from rules.vocabulary import AssessmentSource, Channel, ConsentState
-from rules.zones import DAY_MS, offset_ms
+from rules.zones import DAY_MS, MINUTE_MS, offset_ms
 
 HOUR_MS = 3_600_000
 MAX_FEATURE_AGE_DAYS = 30
@@ -119,6 +119,27 @@ FUNCTIONS: dict[str, FactFunction] = {
 for _field in ("country", "region", "segment", "currency", "owner"):
     FUNCTIONS[f"lead.{_field}"] = _profile(_field)
     FUNCTIONS[f"lead.{_field}.known"] = _profile_known(_field)
+
+
+# What facts follow from, where that is little: cells are remembered by it (cells.py).
+CLOCK_FACTS = frozenset({"zone.known", "local.hour", "local.hour.known", "local.weekday", "local.weekday.known"})
+CONTACT_FACTS = frozenset({"contacts.last_24h", "contacts.last_7d"})
+CONSENT = "consent."
+
+
+def clock_of(view: View) -> Hashable:
+    """Return what blocked hours and local times follow from; zones and hours begin on whole minutes."""
+    return view.zones, view.situation.profile.country, view.now // MINUTE_MS
+
+
+def consents_of(view: View) -> Hashable:
+    """Return what the facts of consent follow from."""
+    return tuple([(channel, said.state) for channel, said in view.situation.state.consent.items()])
+
+
+def no_contacts(view: View) -> Hashable | None:
+    """Return the same for every lead that was never contacted; None for others, whose counts change with every instant."""
+    return None if view.situation.state.contacts else ()
 
 
 def consent_fact(channel: Channel, state: ConsentState) -> FactFunction:

@@ -5,14 +5,28 @@ always encoded the same way.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 
-from rules.cells import Cells, cells_of
+from rules.cells import Cell, Cells, Group, cells_of
 from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
 from rules.decision import Situation
-from rules.facts import ATTRIBUTE, FUNCTIONS, KNOWN, FactFunction, View, attribute_fact, consent_fact
+from rules.facts import (
+    ATTRIBUTE,
+    CLOCK_FACTS,
+    CONSENT,
+    CONTACT_FACTS,
+    FUNCTIONS,
+    KNOWN,
+    FactFunction,
+    View,
+    attribute_fact,
+    clock_of,
+    consent_fact,
+    consents_of,
+    no_contacts,
+)
 from rules.hours import is_blocked
 from rules.vocabulary import Channel, ConsentState
 from rules.windows import CountingWindow, count
@@ -80,7 +94,7 @@ class FactSheet:
         functions = self._functions(policy)
         ordered = {name: functions[name] for name in policy.facts}
         self._functions_in_order = list(ordered.values())
-        self._cells = cells_of(policy.rules, ordered)
+        self._cells = self._grouped(policy, cells_of(policy.rules, ordered))
         self._template = ",".join(f'"{name}":%s' for name in policy.facts)
         self._writers = [_writer(policy, name) for name in policy.facts]
 
@@ -91,7 +105,7 @@ class FactSheet:
         functions.update({limit.fact: _limit_fact(limit) for limit in policy.limits})
         for channel in Channel:
             for state in ConsentState:
-                fact = f"consent.{channel.name.lower()}.{state.name.lower()}"
+                fact = f"{CONSENT}{channel.name.lower()}.{state.name.lower()}"
                 functions[fact] = consent_fact(channel, state)
         for rule in policy.rules:
             for leaf in rule.leaves:
@@ -99,6 +113,18 @@ class FactSheet:
                     name = leaf.fact.removeprefix(ATTRIBUTE)
                     functions[leaf.fact], functions[leaf.fact + KNOWN] = attribute_fact(name, leaf.constant)
         return functions
+
+    @staticmethod
+    def _grouped(policy: CompiledPolicy, cells: Mapping[str, Cell]) -> list[Cell]:
+        """Return the cells, those that can be remembered in groups."""
+        hours = {hours.fact for hours in policy.hours} | CLOCK_FACTS
+        counts = {limit.fact for limit in policy.limits if not limit.tenant} | CONTACT_FACTS
+        consents = {name for name in cells if name.startswith(CONSENT)}
+        grouped = ((clock_of, hours), (no_contacts, counts), (consents_of, consents))
+        groups: list[Cell] = [
+            Group(cause, [cells[name] for name in cells if name in names]) for cause, names in grouped
+        ]
+        return groups + [cell for name, cell in cells.items() if name not in hours | counts | consents]
 
     def cells(self, view: View) -> Cells:
         """Return the cells that the facts lie in; see `cells.py`."""

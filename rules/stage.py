@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from rules.compiled import CompiledPolicy
+from rules.answer import Answer
 from rules.lead import LeadState
-from rules.vocabulary import RISK_STAGES, Stage
+from rules.vocabulary import Stage
 
 
 class StageFinding(NamedTuple):
@@ -20,19 +20,14 @@ class StageFinding(NamedTuple):
         return self.raw < self.stage
 
 
-def find_stage(policy: CompiledPolicy, state: LeadState, fired: frozenset[int], now: int) -> StageFinding:
-    """Return the stage that the fired rules say."""
-    says = [stage for rule, stage in policy.stages if rule in fired]
-    # The first three are the bands themselves, the others keep a lead in one.
-    raw = max((stage for rule, stage in policy.stages[: len(RISK_STAGES)] if rule in fired), default=Stage.NONE)
-    stage = max(says, default=Stage.NONE)
+def find_stage(state: LeadState, answer: Answer, now: int) -> StageFinding:
+    """Return the stage that the rules say."""
     below_since = None
-    if raw < stage:
+    if answer.raw < answer.stage:
         below_since = now if state.below_stage_since is None else state.below_stage_since
-    return StageFinding(stage, raw, below_since)
+    return StageFinding(answer.stage, answer.raw, below_since)
 
 
-def after_stage(state: LeadState, finding: StageFinding, now: int) -> LeadState:
-    """Return the state with its stage as found."""
-    since = state.stage_since if finding.stage is state.stage and state.last_decided_at else now
-    return state._replace(stage=finding.stage, stage_since=since, below_stage_since=finding.below_since)
+def stage_since(state: LeadState, finding: StageFinding, now: int) -> int:
+    """Return since when the lead is in the stage as found."""
+    return state.stage_since if finding.stage is state.stage and state.last_decided_at else now

@@ -7,7 +7,7 @@ from rules.decide import Decider
 from server.convert.decision import identity, trace_bytes
 from server.errors import ReplayUnavailableError
 from server.policies import PolicyShelf
-from server.road.assess import Model, assess, row_of
+from server.road.assess import Model, Subject, assess
 from server.road.situation import situation
 from server.road.world import EncodeDecision
 from server.store.connection import Store
@@ -71,14 +71,14 @@ class Archive:
         inputs = decode_inputs(entry.inputs, lead_id, decision_id)
         model = self._model(inputs, model_version)
         record = decode_record(inputs.record)
-        (assessed,) = assess(model, [row_of(record, inputs.request, inputs.now)], inputs.now)
+        (assessed,) = assess(model, [Subject(record, inputs.request)], inputs.now)
         decider = Decider(policy)
         try:
             facts = situation(tenant, inputs.request, record, assessed, inputs.now, inputs.ceilings)
             decision = decider.decide(facts).decision
         finally:
             decider.close()
-        return self._encode(decision, assessed), bytes(decision.fired)
+        return self._encode(decision, assessed), bytes(decision.hits)
 
     def _model(self, inputs: DecisionInputs, version: str) -> Model:
         model = self._model_of(version)

@@ -1,7 +1,8 @@
 """A decision as the contract says it, and as bytes.
 
-A decision is serialised once, without its trace. The trace depends on the policy version and on which rules hit alone, so its
-bytes are made once for each such pair and laid behind: protobuf reads two halves of a message as one.
+A decision is serialised once, and only what is its own: protobuf reads the pieces of a message that lie behind each other as one. What a
+decision shares with others of its batch is made once and laid before it; its trace, which depends on the policy version and on which rules
+hit alone, is made once for each such pair and laid behind it.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from keepwell.v1 import decision_pb2, decision_service_pb2
 
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
+from rules.vocabulary import AssessmentSource, Cause, Stage, Verdict
 from server.convert.checks import timestamp_of, wire
 from server.feed.item import FeedItem
 from server.road.assess import Assessed
@@ -66,29 +68,66 @@ def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Esc
 def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
     """Return a decision's bytes without its trace; the same decision gives the same bytes."""
     assessment = assessed.assessment
-    message = decision_pb2.Decision(
+    frame = _frame(
+        decision.verdict,
+        decision.stage,
+        assessment.source,
+        assessment.model_version,
+        assessment.degraded_reason,
+        assessment.assessed_at,
+        decision.cause,
+        decision.holdout_arm,
+        decision.policy_name,
+        decision.policy_version,
+        decision.decided_at,
+        decision.next_review_at,
+    )
+    own = decision_pb2.Decision(
         decision_id=decision.decision_id,
         lead_id=decision.lead_id,
-        verdict=wire(decision.verdict),
         assessment=decision_pb2.ChurnRiskAssessment(
             churn_probability=assessment.churn_probability,
-            stage=wire(decision.stage),
             factors=[decision_pb2.Factor(feature=f, value=v, contribution=c) for f, v, c in assessed.factors],
-            model_version=assessment.model_version,
-            source=wire(assessment.source),
-            degraded_reason=assessment.degraded_reason,
-            assessed_at=timestamp_of(assessment.assessed_at),
         ),
         interventions=[_intervention(action) for action in decision.interventions],
         suppressions=[_suppression(suppression) for suppression in decision.suppressions],
         escalation=None if decision.escalation is None else escalation_message(decision.lead_id, decision.escalation),
-        cause=wire(decision.cause),
-        holdout_arm=decision.holdout_arm,
-        policy_name=decision.policy_name,
-        policy_version=decision.policy_version,
-        model_version=assessment.model_version,
-        decided_at=timestamp_of(decision.decided_at),
-        next_review_time=None if decision.next_review_at is None else timestamp_of(decision.next_review_at),
+    )
+    return frame + own.SerializeToString(deterministic=True)
+
+
+@lru_cache(maxsize=4_096)
+def _frame(
+    verdict: Verdict,
+    stage: Stage,
+    source: AssessmentSource,
+    model_version: str,
+    degraded_reason: str,
+    assessed_at: int,
+    cause: Cause,
+    holdout_arm: str,
+    policy_name: str,
+    policy_version: str,
+    decided_at: int,
+    next_review_at: int | None,
+) -> bytes:
+    """Return the part of a decision's bytes that many decisions of a batch share."""
+    message = decision_pb2.Decision(
+        verdict=wire(verdict),
+        assessment=decision_pb2.ChurnRiskAssessment(
+            stage=wire(stage),
+            model_version=model_version,
+            source=wire(source),
+            degraded_reason=degraded_reason,
+            assessed_at=timestamp_of(assessed_at),
+        ),
+        cause=wire(cause),
+        holdout_arm=holdout_arm,
+        policy_name=policy_name,
+        policy_version=policy_version,
+        model_version=model_version,
+        decided_at=timestamp_of(decided_at),
+        next_review_time=None if next_review_at is None else timestamp_of(next_review_at),
     )
     return message.SerializeToString(deterministic=True)
 

@@ -1,6 +1,5 @@
 """Score: what a batch of leads looks like to the model. One call of the scorer for the whole batch."""
 
-from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,14 +7,11 @@ import numpy as np
 
 from model.activity import features_of
 from model.fallback import FallbackScorer
-from model.features import CATEGORIES, NUMERIC
+from model.features import NUMERIC, UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS, FloatArray
 from model.scorer import Factor, Scorer
 from rules.decision import Assessment
 from rules.vocabulary import AssessmentSource
 from server.road.job import DecideInput, LeadRecord
-
-UNKNOWN_NUMBERS = array("d", [float("nan")] * len(NUMERIC)).tobytes()
-UNKNOWN_CATEGORIES = ("",) * len(CATEGORIES)
 
 
 class Model(NamedTuple):
@@ -30,33 +26,27 @@ class Model(NamedTuple):
         return AssessmentSource.FALLBACK if self.fault else AssessmentSource.MODEL
 
 
+class Subject(NamedTuple):
+    """A lead to assess, and what its request adds to what is known of it."""
+
+    record: LeadRecord
+    request: DecideInput
+
+
 class Behaviour(NamedTuple):
-    """A lead's features, as they stand after a request's own were merged in."""
+    """A lead's features and since when they hold; empty where nothing is known."""
 
     numeric: bytes
     categories: tuple[str, ...]
     as_of: int | None
 
 
-class Row(NamedTuple):
-    """One lead to assess: its features, which of them callers gave, and what this caller asked for."""
-
-    behaviour: Behaviour
-    given: Behaviour
-    request: DecideInput
-
-
 class Assessed(NamedTuple):
-    """An assessment, with the factors behind it when they were asked for."""
+    """An assessment, what callers have told of the lead's features by now, and the factors when they were asked for."""
 
     assessment: Assessment
+    given: Behaviour
     factors: tuple[Factor, ...] = ()
-
-
-def row_of(record: LeadRecord, request: DecideInput, now: int) -> Row:
-    """Return what to score for a lead: what callers gave, over what its events say by now."""
-    given = merge(given_of(record), request, now)
-    return Row(known(record, given, now), given, request)
 
 
 def given_of(record: LeadRecord) -> Behaviour:
@@ -71,57 +61,70 @@ def known(record: LeadRecord, given: Behaviour, now: int) -> Behaviour:
     """Return a lead's features at an instant; numbers that a caller gave count until an event arrives after them."""
     if not record.activity_at:
         return given
-    numbers = features_of(record.activity, now)
+    numbers = features_of(record.activity, now).astype("<f8").tobytes()
     if given.numeric and given.as_of is not None and given.as_of >= record.activity_at:
-        told = np.frombuffer(given.numeric, dtype="<f8")
-        numbers = np.where(np.isnan(told), numbers, told)
-    return Behaviour(numbers.astype("<f8").tobytes(), given.categories, now)
+        (numbers,) = _overlaid([numbers], [given.numeric])
+    return Behaviour(numbers, given.categories, now)
 
 
-def merge(before: Behaviour, request: DecideInput, now: int) -> Behaviour:
-    """Return the features after a request's own were laid over the stored ones."""
-    if not request.numbers and not request.categories:
-        return before
-    numbers = array("d", before.numeric or UNKNOWN_NUMBERS)
-    for place, number in request.numbers:
-        numbers[place] = number
-    categories = list(before.categories or UNKNOWN_CATEGORIES)
-    for place, category in request.categories:
-        categories[place] = category
-    return Behaviour(numbers.tobytes(), tuple(categories), request.features_as_of or now)
-
-
-def assess(model: Model, rows: Sequence[Row], now: int) -> list[Assessed]:
-    """Return one assessment a row; the scorer is called once, for the rows whose probability the caller did not give."""
-    unscored = [row for row in rows if row.request.churn_probability is None]
-    scores = iter(_score(model, unscored))
-    return [
-        _caller(row, now) if row.request.churn_probability is not None else _scored(model, row, next(scores), now)
-        for row in rows
+def assess(model: Model, subjects: Sequence[Subject], now: int) -> list[Assessed]:
+    """Return one assessment a lead; the scorer is called once, for those whose probability the caller did not give."""
+    given = _given(subjects, now)
+    behaviours = [known(subject.record, told, now) for subject, told in zip(subjects, given, strict=True)]
+    unscored = [
+        behaviour
+        for subject, behaviour in zip(subjects, behaviours, strict=True)
+        if subject.request.churn_probability is None
     ]
+    scores = iter(_scores(model, unscored))
+    assessed = []
+    for subject, behaviour, told in zip(subjects, behaviours, given, strict=True):
+        probability = subject.request.churn_probability
+        if probability is not None:
+            assessment = Assessment(probability, AssessmentSource.CALLER, "", now, "", behaviour.as_of)
+            assessed.append(Assessed(assessment, told))
+            continue
+        version, fault = model.scorer.version, model.fault
+        assessment = Assessment(next(scores), model.source, version, now, fault, behaviour.as_of)
+        factors = _factors(model, behaviour) if subject.request.explain else ()
+        assessed.append(Assessed(assessment, told, factors))
+    return assessed
 
 
-def _score(model: Model, rows: Sequence[Row]) -> list[float]:
-    if not rows:
+def _given(subjects: Sequence[Subject], now: int) -> list[Behaviour]:
+    """Return what callers have told of each lead, with what its request adds."""
+    before = [given_of(subject.record) for subject in subjects]
+    adding = [place for place, (_, request) in enumerate(subjects) if request.numbers or request.categories]
+    old = [before[place].numeric or UNKNOWN_NUMBERS for place in adding]
+    new = [subjects[place].request.numbers or UNKNOWN_NUMBERS for place in adding]
+    for place, numbers in zip(adding, _overlaid(old, new), strict=True):
+        request, categories = subjects[place].request, before[place].categories
+        if request.categories:
+            pairs = zip(request.categories, categories or UNKNOWN_CATEGORIES, strict=True)
+            categories = tuple([after or earlier for after, earlier in pairs])
+        before[place] = Behaviour(numbers, categories, request.features_as_of or now)
+    return before
+
+
+def _matrix(rows: Sequence[bytes]) -> FloatArray:
+    return np.frombuffer(b"".join(rows), dtype="<f8").reshape(len(rows), len(NUMERIC))
+
+
+def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
+    """Return the new numbers where they are known, and the old ones elsewhere."""
+    numbers = _matrix(new)
+    return [row.tobytes() for row in np.where(np.isnan(numbers), _matrix(old), numbers)]
+
+
+def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[float]:
+    if not behaviours:
         return []
-    data = b"".join(row.behaviour.numeric or UNKNOWN_NUMBERS for row in rows)
-    numeric = np.frombuffer(data, dtype="<f8").reshape(len(rows), len(NUMERIC))
-    categories = [row.behaviour.categories or UNKNOWN_CATEGORIES for row in rows]
+    numeric = _matrix([behaviour.numeric or UNKNOWN_NUMBERS for behaviour in behaviours])
+    categories = [behaviour.categories or UNKNOWN_CATEGORIES for behaviour in behaviours]
     scores: list[float] = model.scorer.score(numeric, categories).tolist()
     return scores
 
 
-def _caller(row: Row, now: int) -> Assessed:
-    probability = row.request.churn_probability
-    if probability is None:
-        raise ValueError("the caller gave no probability")
-    return Assessed(Assessment(probability, AssessmentSource.CALLER, "", now, "", row.behaviour.as_of))
-
-
-def _scored(model: Model, row: Row, score: float, now: int) -> Assessed:
-    behaviour = row.behaviour
-    assessment = Assessment(score, model.source, model.scorer.version, now, model.fault, behaviour.as_of)
-    if not row.request.explain:
-        return Assessed(assessment)
-    numeric = np.frombuffer(behaviour.numeric or UNKNOWN_NUMBERS, dtype="<f8")
-    return Assessed(assessment, tuple(model.scorer.explain(numeric, behaviour.categories or UNKNOWN_CATEGORIES)))
+def _factors(model: Model, behaviour: Behaviour) -> tuple[Factor, ...]:
+    (numbers,) = _matrix([behaviour.numeric or UNKNOWN_NUMBERS])
+    return tuple(model.scorer.explain(numbers, behaviour.categories or UNKNOWN_CATEGORIES))

@@ -21,10 +21,9 @@ def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]
     planners = [LeadPlanner(world, tally, lead) for lead in work]
     for turn in range(max((len(lead.jobs) for lead in work), default=0)):
         mine = [planner for planner in planners if len(planner.lead.jobs) > turn]
-        rows = [(planner, row) for planner in mine if (row := planner.prepare(turn)) is not None]
-        for (planner, row), assessed in zip(
-            rows, assess(world.model, [row for _, row in rows], world.now), strict=True
-        ):
-            planner.decide(planner.lead.jobs[turn], row, assessed)
+        asking = [(planner, subject) for planner in mine if (subject := planner.prepare(turn)) is not None]
+        assessments = assess(world.model, [subject for _, subject in asking], world.now)
+        for (planner, subject), assessed in zip(asking, assessments, strict=True):
+            planner.decide(planner.lead.jobs[turn], subject.request, assessed)
     ENGINE_FAULTS.inc(decider.faults + decider.disagreements - faults)
     return [planner.finish() for planner in planners]

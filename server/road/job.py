@@ -42,8 +42,8 @@ class DecideInput(NamedTuple):
     lead_id: str
     decision_id: str
     fingerprint: bytes
-    numbers: tuple[tuple[int, float], ...] = ()  # by place in the feature schema
-    categories: tuple[tuple[int, str], ...] = ()
+    numbers: bytes = b""  # as in LeadRecord; NaN was not given
+    categories: tuple[str, ...] = ()  # in the order of the feature schema; "" was not given
     features_as_of: int | None = None
     churn_probability: float | None = None
     profile: Mapping[str, Any] = {}  # the fields of LeadProfile that were given

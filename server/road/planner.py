@@ -2,7 +2,7 @@
 
 from rules.decision import Ruling, Situation
 from server.errors import FieldViolation, IdempotencyMismatchError, InvalidFieldsError
-from server.road.assess import Assessed, Row, row_of
+from server.road.assess import Assessed, Subject
 from server.road.job import (
     Changed,
     Committed,
@@ -46,7 +46,7 @@ class LeadPlanner:
         self._events: dict[str, EventWrite] = {}
         self._unassessed: EventInput | None = None  # the newest event since the last assessment
 
-    def prepare(self, turn: int) -> Row | None:
+    def prepare(self, turn: int) -> Subject | None:
         """Return what to score for a job; None when it needs no decision, and is done."""
         job = self.lead.jobs[turn]
         request = job.request
@@ -65,7 +65,7 @@ class LeadPlanner:
         except (InvalidFieldsError, IdempotencyMismatchError) as error:
             self._outcomes.append((job, error))
             return self._after_events(turn)
-        return row_of(self._record, request, self._world.now)
+        return Subject(self._record, request)
 
     def _record_event(self, job: Job, event: EventInput) -> None:
         check_event(event, self._world.now)
@@ -77,13 +77,13 @@ class LeadPlanner:
             self._unassessed = event
         self._outcomes.append((job, Recorded(duplicate)))
 
-    def _after_events(self, turn: int) -> Row | None:
+    def _after_events(self, turn: int) -> Subject | None:
         """Return what to score once some events in a row, of which at least one was new, are through."""
         event, following = self._unassessed, self.lead.jobs[turn + 1 : turn + 2]
         if event is None or (following and following[0].event is not None):
             return None
         self._unassessed = None
-        return row_of(self._record, event_request(self._world.tenant, event), self._world.now)
+        return Subject(self._record, event_request(self._world.tenant, event))
 
     def _change(self, job: Job) -> None:
         after = job.change(self._record, self._world.now) if job.change else self._record
@@ -95,9 +95,9 @@ class LeadPlanner:
     def _keep(self, record: LeadRecord) -> None:
         self._record, self._data = record, encode_record(record)
 
-    def decide(self, job: Job, row: Row, assessed: Assessed) -> None:
+    def decide(self, job: Job, request: DecideInput, assessed: Assessed) -> None:
         """Decide one job on the record as it is now; a preview leaves it, and so does an event that changes no stage."""
-        world, request = self._world, row.request
+        world = self._world
         ceilings = self._tally.ceilings(world.policy.escalation_share, self._first_today and not self._decisions)
         facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
         ruling = world.policy.decider.decide(facts)
@@ -110,7 +110,7 @@ class LeadPlanner:
             self._keep(self._record._replace(state=state, assessment=_last(assessed)))
             return
         decision = world.encode(ruling.decision, assessed)
-        hits = world.policy.version.encode() + b":" + bytes(ruling.decision.fired)
+        hits = world.policy.version.encode() + b":" + bytes(ruling.decision.hits)
         if job.event is None:
             self._outcomes.append((job, Committed(decision, hits, replayed=False)))
         if job.preview:
@@ -120,7 +120,7 @@ class LeadPlanner:
         self._decisions.append(DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs))
         self._rulings.append(ruling)
         self._tally.take(ruling)
-        self._keep(_after(self._record, facts, ruling, row, assessed))
+        self._keep(_after(self._record, facts, ruling, assessed))
 
     def finish(self) -> LeadPlan:
         """Return what all jobs came to."""
@@ -172,8 +172,8 @@ def _last(assessed: Assessed) -> LastAssessment:
     return LastAssessment(probability, source, version, at)
 
 
-def _after(record: LeadRecord, facts: Situation, ruling: Ruling, row: Row, assessed: Assessed) -> LeadRecord:
-    given = row.given
+def _after(record: LeadRecord, facts: Situation, ruling: Ruling, assessed: Assessed) -> LeadRecord:
+    given = assessed.given
     return LeadRecord(
         facts.profile,
         given.numeric,

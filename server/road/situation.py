@@ -1,5 +1,6 @@
 """The situation that a decision is made from: the same function serves live decisions and their replay."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 
 from rules.decision import CeilingReading, Situation
@@ -16,6 +17,8 @@ def holdout_bucket(tenant: str, lead_id: str) -> float:
 
 def overlaid(profile: LeadProfile, given: DecideInput) -> LeadProfile:
     """Return the profile after a request's own fields were laid over it."""
+    if not given.profile:
+        return profile
     fields = dict(given.profile)
     for name in ("attributes", "contacts"):
         if name in fields:
@@ -29,7 +32,7 @@ def situation(
     record: LeadRecord,
     assessed: Assessed,
     now: int,
-    ceilings: dict[str, CeilingReading],
+    ceilings: Mapping[str, CeilingReading],
 ) -> Situation:
     """Return everything that the rules may look at."""
     return Situation(

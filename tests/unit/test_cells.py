@@ -2,13 +2,26 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from rules.answer import Answer
 from rules.canary import vectors
 from rules.cells import Answers, cell_of, cells_of
 from rules.compiler import compile_policy
+from rules.decision import Assessment, Situation
+from rules.facts import View
+from rules.lead import Consent, Contact, LeadProfile, LeadState
 from rules.reference import true_rules
+from rules.sheet import FactSheet, zones_of
 from rules.source import read_policy
+from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, Stage
 from server.policies import SHIPPED
+
+DAY = 86_400_000
+NOW = 1_772_366_400_000  # 2026-03-01T12:00:00Z
+POLICY = compile_policy(read_policy(SHIPPED.read_text()), "v")
+REMEMBERING = FactSheet(POLICY)
 
 
 def look(view: Any) -> Any:
@@ -31,18 +44,45 @@ def fact(name: str) -> Any:
 
 
 def test_situations_in_the_same_cells_make_the_same_rules_true() -> None:
-    policy = compile_policy(read_policy(SHIPPED.read_text()), "v")
-    cells: list[Any] = list(cells_of(policy.rules, {name: fact(name) for name in policy.facts}))
+    cells: list[Any] = list(cells_of(POLICY.rules, {name: fact(name) for name in POLICY.facts}).values())
     answers = defaultdict(set)
-    for facts in vectors(policy, 4_000):
-        answers[tuple(cell(facts) for cell in cells)].add(true_rules(policy.rules, facts))
+    for facts in vectors(POLICY, 4_000):
+        answers[tuple(cell(facts) for cell in cells)].add(true_rules(POLICY.rules, facts))
     assert {len(found) for found in answers.values()} == {1}
 
 
 def test_the_answer_unused_for_longest_makes_room() -> None:
+    first, second, third = (Answer(frozenset({rule}), (), Stage.NONE, Stage.NONE) for rule in range(3))
     answers = Answers(kept=2)
-    answers.keep((1,), (1,))
-    answers.keep((2,), (2,))
-    assert answers.get((1,)) == (1,)
-    answers.keep((3,), (3,))
-    assert (answers.get((1,)), answers.get((2,)), answers.get((3,))) == ((1,), None, (3,))
+    answers.keep((1,), first)
+    answers.keep((2,), second)
+    assert answers.get((1,)) is first
+    answers.keep((3,), third)
+    assert (answers.get((1,)), answers.get((2,)), answers.get((3,))) == (first, None, third)
+
+
+CONTACTS = st.lists(
+    st.builds(Contact, st.integers(NOW - 8 * DAY, NOW), st.sampled_from([1, 2, 3]), st.just(7), st.just(1)), max_size=2
+)
+CONSENTS = st.dictionaries(
+    st.sampled_from(list(Channel)), st.sampled_from([Consent(state, "call", 1) for state in ConsentState]), max_size=3
+)
+
+
+@given(
+    zone=st.sampled_from(["America/New_York", "Asia/Kolkata", ""]),
+    country=st.sampled_from(["US", "DE", ""]),
+    now=st.integers(NOW, NOW + 2 * DAY),
+    contacts=CONTACTS,
+    consent=CONSENTS,
+)
+@settings(max_examples=300)
+def test_remembered_cells_are_those_that_are_worked_out(
+    zone: str, country: str, now: int, contacts: list[Contact], consent: dict[int, Consent]
+) -> None:
+    state = LeadState(contacts=tuple(sorted(contacts)), consent=consent)
+    profile = LeadProfile(time_zone=zone, country=country)
+    assessment = Assessment(0.7, AssessmentSource.CALLER, "", now)
+    situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0)
+    view = View(situation, now, zones_of(POLICY, situation))
+    assert REMEMBERING.cells(view) == FactSheet(POLICY).cells(view)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from catboost import CatBoostClassifier
 
 from model.canary import check_artifact
-from model.features import CATEGORIES, NUMERIC, FeatureError, FloatArray, check_number
+from model.features import CATEGORIES, NUMERIC, FloatArray, numbers_row
 from model.scorer import ModelArtifactError, Scorer
 from model.train import train
 from server.models import SHIPPED
@@ -82,12 +83,22 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     check_artifact(tmp_path / "a", 60)
 
 
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_a_number_in_its_range_stands_in_its_place(value: float) -> None:
+    row, faults = numbers_row({"active_days_7": value})
+    assert faults == {}
+    assert [place for place, number in enumerate(array("d", row)) if number == number] == [4]  # noqa: PLR0124 (NaN)
+    assert array("d", row)[4] == value
+
+
 @pytest.mark.parametrize(
-    ("value", "fine"), [(7.0, True), (0.0, True), (7.1, False), (-0.1, False), (float("nan"), False)]
+    ("value", "fault"),
+    [
+        (7.1, "must be in [0, 7] d"),
+        (-0.1, "must be in [0, 7] d"),
+        (float("nan"), "must be finite; leave an unknown feature out"),
+        (float("inf"), "must be finite; leave an unknown feature out"),
+    ],
 )
-def test_a_feature_stays_in_its_range(value: float, fine: bool) -> None:
-    if fine:
-        assert check_number("active_days_7", value) == 4
-    else:
-        with pytest.raises(FeatureError):
-            check_number("active_days_7", value)
+def test_a_number_out_of_its_range_is_named_with_what_is_allowed(value: float, fault: str) -> None:
+    assert numbers_row({"active_days_7": value, "tenure_days": 3})[1] == {"active_days_7": fault}

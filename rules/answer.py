@@ -1,0 +1,28 @@
+"""What the engine answers about a situation, and what follows from the rules that hit alone."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rules.compiled import CompiledPolicy
+from rules.rulebook import UNTRACED
+from rules.vocabulary import RISK_STAGES, Stage
+
+
+class Answer(NamedTuple):
+    """The engine rules that are true, and what they say of the stage: by the probability alone (`raw`), and with hysteresis."""
+
+    fired: frozenset[int]
+    hits: tuple[int, ...]  # the policy's rules among them: places in `trace_rules`, ascending
+    raw: Stage
+    stage: Stage
+
+
+def answer_of(policy: CompiledPolicy, fired: Sequence[int]) -> Answer:
+    """Return the answer that these engine rules, by their places, are."""
+    rules = frozenset(fired)
+    says = [(place, stage) for place, (rule, stage) in enumerate(policy.stages) if rule in rules]
+    # The first three are the bands themselves, the others keep a lead in one.
+    raw = max((stage for place, stage in says if place < len(RISK_STAGES)), default=Stage.NONE)
+    stage = max((stage for _, stage in says), default=Stage.NONE)
+    hits = tuple(sorted({policy.rules[rule].trace for rule in rules} - {UNTRACED}))
+    return Answer(rules, hits, raw, stage)
