@@ -1,8 +1,8 @@
 """A request for a decision, checked, as the road takes it."""
 
-import uuid
 from collections.abc import Mapping
 from hashlib import blake2b
+from secrets import token_hex
 from typing import Any
 
 from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
@@ -53,7 +53,7 @@ def input_of(
     check.raise_if_any()
     return DecideInput(
         request.lead_id,
-        decision_id_of(tenant, request.request_id or uuid.uuid4().hex),
+        decision_id_of(tenant, request.request_id or token_hex(16)),
         fingerprint_of(request),
         numbers,
         categories,
