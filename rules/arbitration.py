@@ -4,9 +4,10 @@ Limits count what the same decision has granted before: the engine has already s
 contacts more.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from rules.compiled import Candidate, CompiledPolicy
+from rules.compiled import Candidate, CompiledPolicy, Denial, LimitRule
 from rules.decision import InterventionAction, Situation, Suppression
 from rules.eligibility import Granted, Horizon, closes_at, counted, eligible_at
 from rules.sheet import used
@@ -93,45 +94,41 @@ class Arbiter:
                 self._suppressions.append(Suppression(candidate.channel, candidate.playbook, reason, rule))
 
     def _consider(self, candidate: Candidate, most: int) -> None:
-        reasons, defers, forever = self._reasons(candidate)
-        if reasons:
-            eligible = None if forever else eligible_at(candidate, self._horizon)
-            self._suppressions += [reason._replace(next_eligible_at=eligible) for reason in reasons]
-            if defers and eligible is not None:
-                self._deferrals.append(eligible)
+        denials = [denial for denial in candidate.denials if denial.rule in self._fired]
+        full = [(limit, added) for limit in candidate.limits if (added := self._added(limit)) is not None]
+        if denials or full:
+            self._withhold(candidate, denials, full)
         elif len(self._granted) >= most:
             self._suppress(candidate, ReasonCode.LOWER_PRIORITY, "max_interventions")
         else:
             self._grant(candidate)
 
+    def _added(self, limit: LimitRule) -> int | None:
+        """Return how many contacts of this decision fill up a limit; None when it is not full."""
+        added = counted(limit, self._granted) if self._granted else 0
+        return added if limit.variants[min(added, len(limit.variants) - 1)] in self._fired else None
+
+    def _withhold(self, candidate: Candidate, denials: Sequence[Denial], full: Sequence[tuple[LimitRule, int]]) -> None:
+        """Note everything that speaks against a candidate, and from when on nothing does, if that passes with time."""
+        forever = any(denial.hours is None for denial in denials)
+        eligible = None if forever else eligible_at(candidate, self._horizon)
+        channel, playbook = candidate.channel, candidate.playbook
+        for denial in denials:
+            self._suppressions.append(
+                Suppression(channel, playbook, denial.reason, denial.name, next_eligible_at=eligible)
+            )
+        for limit, added in full:
+            observed = float(used(limit, self._situation, self._now) + added)
+            rule, maximum = f"limit.{limit.name}", float(limit.maximum)
+            self._suppressions.append(
+                Suppression(channel, playbook, limit.reason, rule, limit.name, observed, maximum, eligible)
+            )
+        defers = all(denial.defers for denial in denials) and all(limit.defers for limit, _ in full)
+        if defers and eligible is not None:
+            self._deferrals.append(eligible)
+
     def _suppress(self, candidate: Candidate, reason: ReasonCode, rule: str) -> None:
         self._suppressions.append(Suppression(candidate.channel, candidate.playbook, reason, rule))
-
-    def _reasons(self, candidate: Candidate) -> tuple[list[Suppression], bool, bool]:
-        """Return everything that speaks against a candidate, whether all of it may be waited for, and whether some never passes."""
-        found, defers, forever = [], True, False
-        for denial in candidate.denials:
-            if denial.rule in self._fired:
-                found.append(Suppression(candidate.channel, candidate.playbook, denial.reason, denial.name))
-                defers &= denial.defers
-                forever |= denial.hours is None
-        for limit in candidate.limits:
-            added = counted(limit, self._granted)
-            if limit.variants[min(added, len(limit.variants) - 1)] in self._fired:
-                observed = used(limit, self._situation, self._now) + added
-                found.append(
-                    Suppression(
-                        candidate.channel,
-                        candidate.playbook,
-                        limit.reason,
-                        f"limit.{limit.name}",
-                        limit.name,
-                        float(observed),
-                        float(limit.maximum),
-                    )
-                )
-                defers &= limit.defers
-        return found, defers, forever
 
     def _grant(self, candidate: Candidate) -> None:
         self._granted.append(Granted(candidate.channel, candidate.playbook_code))

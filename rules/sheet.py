@@ -29,7 +29,7 @@ from rules.facts import (
 )
 from rules.hours import is_blocked
 from rules.vocabulary import Channel, ConsentState
-from rules.windows import CountingWindow, count
+from rules.windows import CountingWindow, count, window_of
 from rules.zones import plausible_zones, zone_names
 
 
@@ -54,7 +54,7 @@ def applies(hours: HoursRule, situation: Situation) -> bool:
 def lead_window(limit: LimitRule, situation: Situation) -> CountingWindow:
     """Return a limit's window as it is for this lead."""
     zone = situation.profile.time_zone
-    return limit.window.resolve(zone if zone in zone_names() else "")
+    return window_of(limit.window, zone if zone in zone_names() else "")
 
 
 def instants_of(limit: LimitRule, situation: Situation) -> list[int]:

@@ -4,6 +4,7 @@ A rolling window is half open, (now - length, now]: a contact exactly one length
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from rules.zones import period
@@ -21,14 +22,6 @@ class CountingWindow(NamedTuple):
     calendar: str = ""
     zone: str = ""
 
-    def resolve(self, lead_zone: str) -> "CountingWindow":
-        """Return the window as it is for a lead; for an unknown zone, one that contains every zone's."""
-        if self.zone != "lead":
-            return self
-        if not lead_zone:
-            return CountingWindow(length_ms=LONGEST_MS[self.calendar])
-        return self._replace(zone=lead_zone)
-
     @property
     def longest_ms(self) -> int:
         """How long the window can be, at most."""
@@ -37,6 +30,16 @@ class CountingWindow(NamedTuple):
     def start(self, at: int) -> int:
         """Return the first instant that counts at `at`."""
         return at - self.length_ms + 1 if self.length_ms else period(self.zone, self.calendar, at)[0]
+
+
+@lru_cache(maxsize=4_096)
+def window_of(window: CountingWindow, lead_zone: str) -> CountingWindow:
+    """Return the window as it is for a lead; for an unknown zone (""), one that contains every zone's."""
+    if window.zone != "lead":
+        return window
+    if not lead_zone:
+        return CountingWindow(length_ms=LONGEST_MS[window.calendar])
+    return window._replace(zone=lead_zone)
 
 
 def count(window: CountingWindow, instants: Sequence[int], at: int) -> int:
