@@ -42,17 +42,19 @@ def _stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def configure_logs(level: str) -> None:
     """Set up structlog for this process."""
     pretty = sys.stderr.isatty()
+    # Stacks without the values of variables: those are leads.
+    stack = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
     shared: list[structlog.typing.Processor] = [_add_call, structlog.processors.add_log_level, _stamp]
     if pretty:
         structlog.configure(
-            processors=[*shared, structlog.dev.ConsoleRenderer()],
+            processors=[*shared, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)],
             wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
             cache_logger_on_first_use=True,
         )
         return
     structlog.configure(
-        processors=[*shared, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(orjson.dumps)],
+        processors=[*shared, stack, structlog.processors.JSONRenderer(orjson.dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
