@@ -6,7 +6,7 @@ Only what the lead does counts as activity. An e-mail that was opened is counted
 from typing import NamedTuple
 
 LATE_DAYS = 30  # how late an event may arrive
-VIEWS, OPENS, CLICKS, INQUIRIES = range(4)
+VIEWS, OPENS, CLICKS, INQUIRIES, PURCHASES = range(5)
 
 
 class EventType(NamedTuple):
@@ -33,7 +33,7 @@ EVENT_TYPES = (
     EventType("message", "wrote a message"),
     EventType("login", "signed in"),
     EventType("offer", "made an offer", amount=1),
-    EventType("purchase", "bought", amount=1),
+    EventType("purchase", "bought", counter=PURCHASES, amount=1),
     EventType("refund", "got money back", activity=False, amount=-1),
     EventType("complaint", "complained"),
     EventType("opt_out", "asked not to be contacted any more", activity=False, withdraws_consent=True),

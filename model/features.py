@@ -61,6 +61,34 @@ NUMERIC = (
     NumericFeature("silence_ratio", "1", "days since last activity / mean gap", 0, 36_500, 1),
     NumericFeature("active_rate", "1/d", "active days / tenure", 0, 1, -1),
     NumericFeature("open_rate_90", "1", "e-mails opened / active days in the last 90", 0, 1_000, 0),
+    NumericFeature("days_since_last_email_click", "d", "since the last link followed in an e-mail", 0, 36_500, 1),
+    NumericFeature("days_since_last_purchase", "d", "since the last purchase", 0, 36_500, 1),
+    NumericFeature("page_views_7", "1", "pages seen in the last 7 days", 0, LARGEST, -1),
+    NumericFeature("page_views_90", "1", "pages seen in the last 90 days", 0, LARGEST, -1),
+    NumericFeature("email_opens_7", "1", "e-mails opened in the last 7 days", 0, LARGEST, 0),
+    NumericFeature("email_opens_90", "1", "e-mails opened in the last 90 days", 0, LARGEST, 0),
+    NumericFeature("email_clicks_7", "1", "links clicked in the last 7 days", 0, LARGEST, -1),
+    NumericFeature("email_clicks_90", "1", "links clicked in the last 90 days", 0, LARGEST, -1),
+    NumericFeature("inquiries_7", "1", "inquiries in the last 7 days", 0, LARGEST, -1),
+    NumericFeature("inquiries_30", "1", "inquiries in the last 30 days", 0, LARGEST, -1),
+    NumericFeature("purchases_7", "1", "purchases in the last 7 days", 0, LARGEST, -1),
+    NumericFeature("purchases_30", "1", "purchases in the last 30 days", 0, LARGEST, -1),
+    NumericFeature("purchases_90", "1", "purchases in the last 90 days", 0, LARGEST, -1),
+    NumericFeature("amount_7", "currency", "spent or offered in the last 7 days", -LARGEST, LARGEST, -1),
+    NumericFeature("amount_30", "currency", "spent or offered in the last 30 days", -LARGEST, LARGEST, -1),
+    NumericFeature("velocity_30", "d", "active days in the last 30 less those in the 30 before", -30, 30, -1),
+    NumericFeature("gap_std_90", "d", "standard deviation of the gaps between active days of the last 90", 0, 90, 0),
+    NumericFeature("gap_max_90", "d", "longest gap between active days of the last 90", 0, 90, 0),
+    NumericFeature(
+        "gap_trend_90", "1", "mean of the last 3 gaps / mean gap, of the last 90 days, from 4 gaps", 0, 90, 0
+    ),
+    NumericFeature("click_to_open_90", "1", "links clicked / e-mails opened in the last 90 days", 0, LARGEST, 0),
+    NumericFeature("contacts_30", "1", "contacts granted in the last 30 days", 0, LARGEST, 0),
+    NumericFeature("unanswered_contacts_30", "1", "those without an answer (below) so far", 0, LARGEST, 0),
+    NumericFeature("response_rate_90", "1", "share of the last 90 days' contacts that were answered", 0, 1, 0),
+    NumericFeature(
+        "week_concentration_90", "1", "chance that two stirrings fall into the same part of the week", 0, 1, 0
+    ),
 )
 CATEGORIES = (
     CategoryFeature("source", "where the lead came from"),

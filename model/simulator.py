@@ -34,7 +34,9 @@ ZONES = (
     ("America/Los_Angeles", "US", "CA"),
     ("America/Phoenix", "US", "AZ"),
 )
-COUNTERS = ("active", "views", "opens", "clicks", "inquiries", "amount")
+COUNTERS = ("active", "views", "opens", "clicks", "inquiries", "amount", "purchases", "quarters", "contacts")
+CONTACTS = COUNTERS.index("contacts")
+HABIT = 0.7  # how often a lead comes in its own quarter of the day
 
 
 class Portfolio(NamedTuple):
@@ -69,6 +71,8 @@ def simulate(leads: int, days: int, seed: int, contact_day: int | None = None) -
 
     """
     draw = np.random.default_rng(seed)
+    habits = np.random.default_rng([seed, 1])  # apart, so that the world does not depend on them
+    own_quarter = habits.choice(4, leads, p=[0.05, 0.25, 0.3, 0.4])
     kind = draw.choice(len(TYPES), leads, p=TYPE_SHARES)
     source, segment = draw.integers(len(SOURCES), size=leads), draw.integers(len(SEGMENTS), size=leads)
     zone = draw.integers(len(ZONES), size=leads)
@@ -79,7 +83,7 @@ def simulate(leads: int, days: int, seed: int, contact_day: int | None = None) -
     state = draw.choice([LIGHT, ENGAGED], leads, p=[0.4, 0.6])
     cumulative = daily_rates()
     gone = np.full(leads, days)
-    record = np.zeros((leads, days, len(COUNTERS)), dtype=np.float64)
+    record = np.zeros((leads, days, len(COUNTERS)))
     for day in range(days):
         moves, acts = draw.random(leads), draw.random(leads)
         counts = _counts(draw, leads)
@@ -93,7 +97,9 @@ def simulate(leads: int, days: int, seed: int, contact_day: int | None = None) -
         season = 1 + 0.12 * np.sin(2 * np.pi * day / 365)
         chance = np.clip(ACTIVE_PROBABILITY[state] * energy * season * WEEKDAYS[day % 7], 0, 0.97)
         active = (joined <= day) & (state != GONE) & ((acts < chance) | (joined == day))
-        record[:, day] = counts * active[:, None]
+        record[:, day] = np.concatenate([counts, _quarters(habits, own_quarter)], axis=1) * active[:, None]
+        if contact_day == day:
+            record[joined <= day, day, CONTACTS] = 1
     return Portfolio(record, joined, gone, kind, source, segment, zone, value)
 
 
@@ -111,8 +117,14 @@ def _move(
 
 
 def _counts(draw: np.random.Generator, leads: int) -> NDArray[np.float64]:
-    """Return what each lead would do on an active day, in the order of COUNTERS."""
+    """Return what each lead would do on an active day, in the order of COUNTERS up to the purchases."""
     views = 1.0 + draw.poisson(2.2, leads)
     opens, clicks, inquiries, buys = (draw.random(leads) < share for share in (0.30, 0.08, 0.05, 0.035))
     amount = np.exp(draw.normal(5.75, 0.7, leads)) * buys
-    return np.stack([np.ones(leads), views, opens, clicks, inquiries, amount], axis=1)
+    return np.stack([np.ones(leads), views, opens, clicks, inquiries, amount, buys], axis=1)
+
+
+def _quarters(habits: np.random.Generator, own: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the quarters of the day in which each lead would come, one bit each, and no contact: the last two of COUNTERS."""
+    quarter = np.where(habits.random(len(own)) < HABIT, own, habits.integers(4, size=len(own)))
+    return np.stack([1 << quarter, np.zeros(len(own))], axis=1)

@@ -148,7 +148,8 @@ class Decider:
         claims = [CeilingClaim(name, amount) for name, amount in arbitration.claims.items()]
         if raised.escalation is not None:
             claims.append(CeilingClaim(ESCALATION_SHARE, 1))
-        state = _next_state(situation.state, decision, finding)
+        deferred_to = arbitration.deferred_to if verdict is Verdict.DEFER else None
+        state = _next_state(situation.state, decision, finding, deferred_to)
         return Ruling(decision, state, arbitration.closes_at, tuple(claims))
 
 
@@ -158,7 +159,7 @@ def _verdict(arbitration: Arbitration) -> Verdict:
     return Verdict.SUPPRESS if arbitration.deferred_to is None else Verdict.DEFER
 
 
-def _next_state(state: LeadState, decision: Decision, finding: StageFinding) -> LeadState:
+def _next_state(state: LeadState, decision: Decision, finding: StageFinding, deferred_to: int | None) -> LeadState:
     now, raised = decision.decided_at, decision.escalation
     opened = state.escalation
     if raised is not None:
@@ -172,6 +173,8 @@ def _next_state(state: LeadState, decision: Decision, finding: StageFinding) -> 
         last_escalated_at=state.last_escalated_at if raised is None else now,
         escalation=opened,
         next_review_at=decision.next_review_at,
+        verdict=decision.verdict,
+        deferred_to=deferred_to,
     )
 
 

@@ -67,6 +67,8 @@ class LeadState(NamedTuple):
     last_escalated_at: int | None = None
     escalation: OpenEscalation | None = None
     next_review_at: int | None = None
+    verdict: int = 0  # the last decision's, a number of Verdict; 0: there was none
+    deferred_to: int | None = None  # until when that decision put a contact off
 
 
 def playbook_code(playbook: str) -> int:

@@ -158,6 +158,7 @@ def _road_settings(settings: Settings) -> RoadSettings:
         (settings.log_retention_hours + 24) * 3_600,
         PARTITIONS,
         settings.tenant_time_zone,
+        settings.assessment_reuse_seconds,
     )
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from model.activity import DAY_MS
 from rules.compiled import CompiledPolicy
 from rules.decide import Decider
 from server.convert.decision import identity, trace_bytes
 from server.errors import ReplayUnavailableError
 from server.policies import PolicyShelf
-from server.road.assess import Model, Subject, assess
+from server.road.assess import NO_REUSE, Model, Reuse, Subject, assess
 from server.road.situation import situation
 from server.road.world import EncodeDecision
 from server.store.connection import Store
@@ -71,7 +72,9 @@ class Archive:
         inputs = decode_inputs(entry.inputs, lead_id, decision_id)
         model = self._model(inputs, model_version)
         record = decode_record(inputs.record)
-        (assessed,) = assess(model, [Subject(record, inputs.request)], inputs.now)
+        # What was used again then is used again now, however the service is set up by now.
+        reuse = Reuse(model_version, DAY_MS) if inputs.reused else NO_REUSE
+        (assessed,) = assess(model, [Subject(record, inputs.request)], inputs.now, reuse)
         decider = Decider(policy)
         try:
             facts = situation(tenant, inputs.request, record, assessed, inputs.now, inputs.ceilings)

@@ -6,7 +6,13 @@ DECISIONS = Counter("keepwell_decisions", "Decisions committed.")
 CONFLICTS = Counter("keepwell_commit_refusals", "Commits that had to be decided again.", ["reason"])
 BATCH_LEADS = Histogram("keepwell_batch_jobs", "Jobs in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 EVENTS = Counter("keepwell_events", "Events of leads, by what became of them.", ["result"])
-REVIEWS = Counter("keepwell_reviews", "Reviews that fell due: decided, or put off to be taken again.", ["result"])
+REVIEWS = Counter(
+    "keepwell_reviews", "Reviews that fell due: decided, quiet, or put off to be taken again.", ["result"]
+)
+ASSESSMENTS = Counter(
+    "keepwell_assessments", "Assessments by the model: scored, or reused as nothing changed.", ["result"]
+)
+FAILED_JOBS = Counter("keepwell_failed_jobs", "Jobs of one lead that failed by a fault of ours.")
 RPCS = Counter("keepwell_rpcs", "Calls by method and status.", ["method", "code"])
 WATCHERS = Gauge("keepwell_watchers", "Open feed streams.")
 ENGINE_FAULTS = Counter("keepwell_engine_faults", "Rule evaluations that failed closed.")

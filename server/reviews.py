@@ -1,7 +1,8 @@
 """Reviews: leads that nobody asks about are looked at again when their policy says so.
 
-Any replica takes any lead that is due and sends it down the road like every other trigger (cause SCHEDULE); its decision sets the next
-review. When a replica dies with leads in hand, they are due again after the visibility time.
+Any replica takes any lead that is due and sends it down the road like every other trigger (cause SCHEDULE), which sets the next review. A
+decision is written when there is news (`rules/news.py`); else only the lead's record moves on. When a replica dies with leads in hand, they are
+due again after the visibility time.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from redis.exceptions import RedisError
 from rules.vocabulary import Cause
 from server.errors import OverloadedError
 from server.metrics import REVIEWS
-from server.road.job import Committed, DecideInput
+from server.road.job import Committed, DecideInput, Reviewed
 from server.road.road import Road
 from server.store.connection import Store
 from server.store.due import DueLead, take_due
@@ -62,12 +63,12 @@ class Reviews:
 
     async def _review(self, tenant: str, due: list[DueLead]) -> None:
         outcomes = await self._road.decide(tenant, self._clock, [request_of(tenant, lead) for lead in due])
-        reviewed = sum(isinstance(outcome, Committed) for outcome in outcomes)
-        REVIEWS.labels("decided").inc(reviewed)
-        REVIEWS.labels("put_off").inc(len(outcomes) - reviewed)
-        failed = next((outcome for outcome in outcomes if isinstance(outcome, Exception)), None)
-        if failed is not None:
-            log.warning("reviews_put_off", tenant=tenant, leads=len(outcomes) - reviewed, error=str(failed))
+        failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        REVIEWS.labels("decided").inc(sum(isinstance(outcome, Committed) for outcome in outcomes))
+        REVIEWS.labels("quiet").inc(sum(isinstance(outcome, Reviewed) for outcome in outcomes))
+        REVIEWS.labels("put_off").inc(len(failed))
+        if failed:
+            log.warning("reviews_put_off", tenant=tenant, leads=len(failed), error=str(failed[0]))
 
 
 def request_of(tenant: str, lead: DueLead) -> DecideInput:

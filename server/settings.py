@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=10.0, gt=0, le=120)
     write_stall_seconds: float = Field(default=60.0, gt=0, le=600)
 
+    # How long a model's assessment is used again while nothing that it saw has changed, within one UTC day; 0: never.
+    assessment_reuse_seconds: int = Field(default=300, ge=0, le=86_400)
     batch_leads: int = Field(default=256, ge=1, le=1024)
     batch_wait_ms: float = Field(default=5.0, ge=0, le=20)
     pending_decisions: int = Field(default=4096, ge=1, le=100_000)

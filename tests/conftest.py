@@ -65,6 +65,13 @@ def start_server(*options: str, port: int | None = None, environment: dict[str, 
     return Running(process, address)
 
 
+def nobody_held_back(folder: Path) -> Path:
+    """Return the default policy without its holdout, as a file."""
+    policy = folder / "default.yaml"
+    policy.write_text(SHIPPED.read_text().replace("holdout: {percent: 5,", "holdout: {percent: 0,"))
+    return policy
+
+
 @pytest.fixture(scope="session")
 def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A store of the whole test run: an embedded one, or yours at KEEPWELL_TEST_REDIS_URL."""
@@ -80,8 +87,7 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server with a manual clock; tenants without a policy of their own have the default, held back from nobody."""
-    common = tmp_path_factory.mktemp("policy") / "default.yaml"
-    common.write_text(SHIPPED.read_text().replace("holdout: {percent: 5,", "holdout: {percent: 0,"))
+    common = nobody_held_back(tmp_path_factory.mktemp("policy"))
     options = ["--clock", "manual", "--policy", str(common), "--policy-dir", str(POLICIES)]
     # Its tests move the clock by days and count decisions: reviews have a server of their own.
     running = start_server("--redis-url", store_url, *options, environment={"KEEPWELL_REVIEWS": "false"})

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.activity import features_of
+from model.activity import DAY_MS, features_of
 from model.fallback import FallbackScorer
 from model.features import NUMERIC, UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS, FloatArray
 from model.scorer import Factor, Scorer
 from rules.decision import Assessment
-from rules.vocabulary import AssessmentSource
-from server.road.job import DecideInput, LeadRecord
+from rules.facts import MAX_FEATURE_AGE_DAYS
+from rules.vocabulary import AssessmentSource, Cause
+from server.road.job import DecideInput, LastAssessment, LeadRecord
 
 
 class Model(NamedTuple):
@@ -42,11 +43,22 @@ class Behaviour(NamedTuple):
 
 
 class Assessed(NamedTuple):
-    """An assessment, what callers have told of the lead's features by now, and the factors when they were asked for."""
+    """An assessment, what callers have told of the lead's features by now, factors when they were asked for, and whether it is the last one."""
 
     assessment: Assessment
     given: Behaviour
     factors: tuple[Factor, ...] = ()
+    reused: bool = False
+
+
+class Reuse(NamedTuple):
+    """Which assessments may be used again: those of the model in use, for so long."""
+
+    model_version: str
+    within_ms: int
+
+
+NO_REUSE = Reuse("", 0)
 
 
 def given_of(record: LeadRecord) -> Behaviour:
@@ -61,33 +73,62 @@ def known(record: LeadRecord, given: Behaviour, now: int) -> Behaviour:
     """Return a lead's features at an instant; numbers that a caller gave count until an event arrives after them."""
     if not record.activity_at:
         return given
-    numbers = features_of(record.activity, now).astype("<f8").tobytes()
+    contact_days = [contact.at // DAY_MS for contact in record.state.contacts]
+    numbers = features_of(record.activity, now, contact_days).astype("<f8").tobytes()
     if given.numeric and given.as_of is not None and given.as_of >= record.activity_at:
         (numbers,) = _overlaid([numbers], [given.numeric])
     return Behaviour(numbers, given.categories, now)
 
 
-def assess(model: Model, subjects: Sequence[Subject], now: int) -> list[Assessed]:
-    """Return one assessment a lead; the scorer is called once, for those whose probability the caller did not give."""
+def standing(subject: Subject, given: Behaviour, now: int, reuse: Reuse) -> LastAssessment | None:
+    """Return the last assessment if the model would say the same again, or has nothing to go by but a caller's word; else None."""
+    record, request = subject
+    last = record.assessment
+    if last is None or request.churn_probability is not None or request.explain:
+        return None
+    if last.source is AssessmentSource.CALLER:
+        # A review brings nothing new, so the caller's word counts as long as features would.
+        alone = request.cause is Cause.SCHEDULE and not record.activity_at and not given.numeric
+        return last if alone and now - last.assessed_at <= MAX_FEATURE_AGE_DAYS * DAY_MS else None
+    if not last.stands or last.model_version != reuse.model_version or last.source is not AssessmentSource.MODEL:
+        return None
+    # Features depend on the day and on nothing smaller.
+    if not 0 <= now - last.assessed_at < reuse.within_ms or now // DAY_MS != last.assessed_at // DAY_MS:
+        return None
+    return last if _tells_nothing_new(subject, given) else None
+
+
+def _tells_nothing_new(subject: Subject, given: Behaviour) -> bool:
+    record, request = subject
+    if not request.numbers and not request.categories:
+        return True
+    counts = given.as_of is None or given.as_of >= record.activity_at
+    return counts and given[:2] == given_of(record)[:2]
+
+
+def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = NO_REUSE) -> list[Assessed]:
+    """Return one assessment a lead; the scorer is called once, for those that nobody has a probability for."""
     given = _given(subjects, now)
-    behaviours = [known(subject.record, told, now) for subject, told in zip(subjects, given, strict=True)]
-    unscored = [
-        behaviour
-        for subject, behaviour in zip(subjects, behaviours, strict=True)
-        if subject.request.churn_probability is None
+    lasts = [standing(subject, told, now, reuse) for subject, told in zip(subjects, given, strict=True)]
+    behaviours = [
+        known(subject.record, told, now)
+        for subject, told, last in zip(subjects, given, lasts, strict=True)
+        if last is None and subject.request.churn_probability is None
     ]
-    scores = iter(_scores(model, unscored))
+    scored = iter(zip(_scores(model, behaviours), behaviours, strict=True))
     assessed = []
-    for subject, behaviour, told in zip(subjects, behaviours, given, strict=True):
-        probability = subject.request.churn_probability
+    for (record, request), told, last in zip(subjects, given, lasts, strict=True):
+        probability, as_of = request.churn_probability, now if record.activity_at else told.as_of
         if probability is not None:
-            assessment = Assessment(probability, AssessmentSource.CALLER, "", now, "", behaviour.as_of)
+            assessment = Assessment(probability, AssessmentSource.CALLER, "", now, "", as_of)
             assessed.append(Assessed(assessment, told))
-            continue
-        version, fault = model.scorer.version, model.fault
-        assessment = Assessment(next(scores), model.source, version, now, fault, behaviour.as_of)
-        factors = _factors(model, behaviour) if subject.request.explain else ()
-        assessed.append(Assessed(assessment, told, factors))
+        elif last is not None:
+            assessment = Assessment(*last[:4], "", as_of)
+            assessed.append(Assessed(assessment, told, reused=True))
+        else:
+            score, behaviour = next(scored)
+            assessment = Assessment(score, model.source, model.scorer.version, now, model.fault, as_of)
+            assessed.append(Assessed(assessment, told, _factors(model, behaviour) if request.explain else ()))
     return assessed
 
 
@@ -102,7 +143,9 @@ def _given(subjects: Sequence[Subject], now: int) -> list[Behaviour]:
         if request.categories:
             pairs = zip(request.categories, categories or UNKNOWN_CATEGORIES, strict=True)
             categories = tuple([after or earlier for after, earlier in pairs])
-        before[place] = Behaviour(numbers, categories, request.features_as_of or now)
+        # Nothing but unknowns is kept as nothing.
+        told = b"" if numbers == UNKNOWN_NUMBERS else numbers
+        before[place] = Behaviour(told, categories, request.features_as_of or now)
     return before
 
 

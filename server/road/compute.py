@@ -1,14 +1,23 @@
 """Decide: what a batch of jobs in one partition comes to. Pure: everything it needs was gathered, nothing is written here.
 
-Jobs for the same lead follow each other: each sees the record that the one before it left, and all land in one commit or none.
+Jobs for the same lead follow each other: each sees the record that the one before it left, and all land in one commit or none. A fault of ours
+fails the job that it happens to, and no other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from server.metrics import ENGINE_FAULTS
-from server.road.assess import assess
+import structlog
+
+from rules.vocabulary import AssessmentSource
+from server.metrics import ASSESSMENTS, ENGINE_FAULTS, FAILED_JOBS
+from server.road.assess import Assessed, Subject, assess
 from server.road.planner import LeadPlanner
 from server.road.world import LeadPlan, LeadWork, Tally, World
+
+Result = TypeVar("Result")
+SCORED, REUSED = ASSESSMENTS.labels("scored"), ASSESSMENTS.labels("reused")
+log = structlog.get_logger()
 
 
 def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]:
@@ -18,12 +27,56 @@ def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]
     """
     decider = world.policy.decider
     faults = decider.faults + decider.disagreements
-    planners = [LeadPlanner(world, tally, lead) for lead in work]
+    planners: list[LeadPlanner] = []
+    unreadable: list[LeadPlan] = []
+    for lead in work:
+        try:
+            planners.append(LeadPlanner(world, tally, lead))
+        except Exception as error:
+            log.exception("lead_failed", jobs=len(lead.jobs))
+            FAILED_JOBS.inc(len(lead.jobs))
+            unreadable.append(LeadPlan(None, [(job, error) for job in lead.jobs]))
     for turn in range(max((len(lead.jobs) for lead in work), default=0)):
-        mine = [planner for planner in planners if len(planner.lead.jobs) > turn]
-        asking = [(planner, subject) for planner in mine if (subject := planner.prepare(turn)) is not None]
-        assessments = assess(world.model, [subject for _, subject in asking], world.now)
-        for (planner, subject), assessed in zip(asking, assessments, strict=True):
-            planner.decide(planner.lead.jobs[turn], subject.request, assessed)
+        _take_turn(world, [planner for planner in planners if len(planner.lead.jobs) > turn], turn)
     ENGINE_FAULTS.inc(decider.faults + decider.disagreements - faults)
-    return [planner.finish() for planner in planners]
+    return [*(planner.finish() for planner in planners), *unreadable]
+
+
+def _take_turn(world: World, planners: Sequence[LeadPlanner], turn: int) -> None:
+    asking = [
+        (planner, subject)
+        for planner in planners
+        if planner.fault is None and (subject := _guarded(planner, turn, planner.prepare, turn)) is not None
+    ]
+    for planner, subject, assessed in _assessed(world, asking, turn):
+        _guarded(planner, turn, planner.decide, planner.lead.jobs[turn], subject.request, assessed)
+
+
+def _assessed(
+    world: World, asking: Sequence[tuple[LeadPlanner, Subject]], turn: int
+) -> list[tuple[LeadPlanner, Subject, Assessed]]:
+    """Return the leads with their assessments: from one call, or one by one when that fails."""
+    try:
+        together = assess(world.model, [subject for _, subject in asking], world.now, world.reuse)
+        found = [(planner, subject, assessed) for (planner, subject), assessed in zip(asking, together, strict=True)]
+    except Exception:
+        log.exception("assessing_failed", leads=len(asking))
+        found = []
+        for planner, subject in asking:
+            alone = _guarded(planner, turn, assess, world.model, [subject], world.now, world.reuse)
+            found += [] if alone is None else [(planner, subject, alone[0])]
+    by_model = [assessed for _, _, assessed in found if assessed.assessment.source is not AssessmentSource.CALLER]
+    reused = sum(assessed.reused for assessed in by_model)
+    REUSED.inc(reused)
+    SCORED.inc(len(by_model) - reused)
+    return found
+
+
+def _guarded(planner: LeadPlanner, turn: int, step: Callable[..., Result], *arguments: object) -> Result | None:
+    try:
+        return step(*arguments)
+    except Exception as error:
+        log.exception("lead_failed", jobs=1)
+        FAILED_JOBS.inc()
+        planner.fail(planner.lead.jobs[turn], error)
+        return None

@@ -17,13 +17,14 @@ class LastAssessment(NamedTuple):
     source: AssessmentSource
     model_version: str
     assessed_at: int
+    stands: bool = False  # nothing that a model sees has changed since
 
 
 class LeadRecord(NamedTuple):
     """All that the store remembers of one lead.
 
-    `numeric` is what callers told: a little-endian float64 array in the order of the feature schema (NaN: unknown), empty when
-    no feature was ever given. `activity` is what events told, the newest of which arrived at `activity_at` (0: none ever did).
+    `numeric` is what callers told: a little-endian float64 array in the order of the feature schema (NaN, or missing at its end: unknown).
+    `activity` is what events told, the newest of which arrived at `activity_at` (0: none ever did).
     """
 
     profile: LeadProfile = LeadProfile()
@@ -78,6 +79,10 @@ class Recorded(NamedTuple):
     duplicate: bool
 
 
+class Reviewed(NamedTuple):
+    """A lead that was reviewed without anything new: it is looked at again later, and the feed says nothing."""
+
+
 class Changed(NamedTuple):
     """A lead after a change that is no decision, or as it was read."""
 
@@ -86,7 +91,7 @@ class Changed(NamedTuple):
 
 
 Change = Callable[[LeadRecord, int], LeadRecord]  # (record, now) -> the next record; may raise, then nothing is written
-Outcome = Committed | Changed | Recorded | Exception
+Outcome = Committed | Reviewed | Changed | Recorded | Exception
 
 
 class Ticket:

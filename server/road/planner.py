@@ -1,6 +1,8 @@
 """One lead's jobs, in the order in which they came: each on the record that the one before it left, and all in one write."""
 
 from rules.decision import Ruling, Situation
+from rules.news import is_news
+from rules.vocabulary import Cause
 from server.errors import FieldViolation, IdempotencyMismatchError, InvalidFieldsError
 from server.road.assess import Assessed, Subject
 from server.road.job import (
@@ -13,8 +15,9 @@ from server.road.job import (
     LeadRecord,
     Outcome,
     Recorded,
+    Reviewed,
 )
-from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request
+from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request, unsettled
 from server.road.situation import situation
 from server.road.world import ESCALATION_SHARE, LeadPlan, LeadWork, Tally, World
 from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite
@@ -45,6 +48,7 @@ class LeadPlanner:
         self._changed = False
         self._events: dict[str, EventWrite] = {}
         self._unassessed: EventInput | None = None  # the newest event since the last assessment
+        self.fault: LeadPlan | None = None  # set once a job failed by a fault of ours
 
     def prepare(self, turn: int) -> Subject | None:
         """Return what to score for a job; None when it needs no decision, and is done."""
@@ -89,25 +93,20 @@ class LeadPlanner:
         after = job.change(self._record, self._world.now) if job.change else self._record
         if after is not self._record:
             self._changed = True
-            self._keep(after)
+            self._keep(unsettled(after))
         self._outcomes.append((job, Changed(after, self._world.now)))
 
     def _keep(self, record: LeadRecord) -> None:
         self._record, self._data = record, encode_record(record)
 
     def decide(self, job: Job, request: DecideInput, assessed: Assessed) -> None:
-        """Decide one job on the record as it is now; a preview leaves it, and so does an event that changes no stage."""
+        """Decide one job on the record as it is now; a preview leaves it, and so does an event or a review without anything new."""
         world = self._world
         ceilings = self._tally.ceilings(world.policy.escalation_share, self._first_today and not self._decisions)
         facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
         ruling = world.policy.decider.decide(facts)
-        if job.event is not None and ruling.decision.stage is self._record.state.stage:
-            # How long the risk has been lower, and when to look again, move on without a decision.
-            after = ruling.next_state
-            state = self._record.state._replace(
-                below_stage_since=after.below_stage_since, next_review_at=after.next_review_at
-            )
-            self._keep(self._record._replace(state=state, assessment=_last(assessed)))
+        if self._is_quiet(job, request, ruling):
+            self._move_on(job, ruling, assessed)
             return
         decision = world.encode(ruling.decision, assessed)
         hits = world.policy.version.encode() + b":" + bytes(ruling.decision.hits)
@@ -116,14 +115,38 @@ class LeadPlanner:
         if job.preview:
             return
         self._tally.leads_today += self._first_today and not self._decisions
-        inputs = encode_inputs(DecisionInputs(request, self._data, world.now, ceilings, world.model.fault))
+        fault, reused = world.model.fault, assessed.reused
+        inputs = encode_inputs(DecisionInputs(request, self._data, world.now, ceilings, fault, reused))
         self._decisions.append(DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs))
         self._rulings.append(ruling)
         self._tally.take(ruling)
         self._keep(_after(self._record, facts, ruling, assessed))
 
+    def _is_quiet(self, job: Job, request: DecideInput, ruling: Ruling) -> bool:
+        before = self._record.state
+        if job.event is not None:
+            return ruling.decision.stage is before.stage
+        return request.cause is Cause.SCHEDULE and not is_news(before, ruling)
+
+    def _move_on(self, job: Job, ruling: Ruling, assessed: Assessed) -> None:
+        """Keep how long the risk has been lower, and when to look again, without a decision."""
+        after = ruling.next_state
+        state = self._record.state._replace(
+            below_stage_since=after.below_stage_since, next_review_at=after.next_review_at
+        )
+        self._keep(self._record._replace(state=state, assessment=_last(assessed, stands=True)))
+        if job.event is None:
+            self._changed = True
+            self._outcomes.append((job, Reviewed()))
+
+    def fail(self, job: Job, error: Exception) -> None:
+        """Note that a job cannot be done by a fault of ours: it alone fails, and the lead's others go again without it."""
+        self.fault = LeadPlan(None, [(job, error)], [other for other in self.lead.jobs if other is not job])
+
     def finish(self) -> LeadPlan:
         """Return what all jobs came to."""
+        if self.fault is not None:
+            return self.fault
         if not self._changed and not self._decisions and not self._events:
             return LeadPlan(None, self._outcomes)
         first_today = bool(self._decisions) and self._first_today
@@ -167,9 +190,9 @@ class LeadPlanner:
         return Claim(name, amount, self._tally.readings[name].maximum, start, lifetime_seconds)
 
 
-def _last(assessed: Assessed) -> LastAssessment:
+def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:
     probability, source, version, at = assessed.assessment[:4]
-    return LastAssessment(probability, source, version, at)
+    return LastAssessment(probability, source, version, at, stands)
 
 
 def _after(record: LeadRecord, facts: Situation, ruling: Ruling, assessed: Assessed) -> LeadRecord:
@@ -180,7 +203,8 @@ def _after(record: LeadRecord, facts: Situation, ruling: Ruling, assessed: Asses
         given.categories,
         given.as_of,
         ruling.next_state,
-        _last(assessed),
+        # A contact is something that the model sees.
+        _last(assessed, stands=not ruling.decision.interventions),
         record.activity,
         record.activity_at,
     )

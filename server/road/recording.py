@@ -31,7 +31,13 @@ def after_event(record: LeadRecord, event: EventInput, now: int) -> LeadRecord:
         said = Consent(ConsentState.WITHDRAWN, OPT_OUT_SOURCE, event.occurred_at)
         changed: dict[int, Consent] = {channel: newer(state.consent.get(channel), said) for channel in event.optouts}
         state = state._replace(consent={**state.consent, **changed})
-    return record._replace(activity=activity, activity_at=now, state=state)
+    return unsettled(record._replace(activity=activity, activity_at=now, state=state))
+
+
+def unsettled(record: LeadRecord) -> LeadRecord:
+    """Return a record whose last assessment does not stand: something has changed since."""
+    last = record.assessment
+    return record if last is None else record._replace(assessment=last._replace(stands=False))
 
 
 def event_request(tenant: str, event: EventInput) -> DecideInput:

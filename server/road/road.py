@@ -22,7 +22,7 @@ from server.errors import (
     StateUnavailableError,
 )
 from server.metrics import BATCH_LEADS
-from server.road.assess import Model
+from server.road.assess import Model, Reuse
 from server.road.clock import ClockGuard
 from server.road.compute import plan
 from server.road.day import Day, day_of
@@ -49,6 +49,7 @@ class RoadSettings(NamedTuple):
     decision_seconds: int
     partitions: int
     tenant_time_zone: str
+    assessment_reuse_seconds: int
 
 
 class Road:
@@ -221,7 +222,8 @@ class Road:
         computed = []
         for part, snapshot in decided:
             day = day_of(snapshot.now, self._settings.tenant_time_zone)
-            world = World(part.partition.tenant, part.policy, self._model, snapshot.now, day, self._encode)
+            reuse = Reuse(self._model.scorer.version, self._settings.assessment_reuse_seconds * 1_000)
+            world = World(part.partition.tenant, part.policy, self._model, snapshot.now, day, self._encode, reuse)
             stored = dict(zip(part.query.lead_ids, snapshot.leads, strict=True))
             jobs: dict[str, list[Job]] = {}
             for job in part.jobs:
@@ -236,8 +238,10 @@ class Road:
 
     async def _commit(self, computed: list[tuple[Part, Day, list[LeadPlan]]]) -> list[Job]:
         batches, plans = [], []
+        again: list[Job] = []
         for part, day, lead_plans in computed:
             for lead_plan in lead_plans:
+                again += lead_plan.again
                 if lead_plan.write is None:
                     settle(lead_plan)
             written = [lead_plan for lead_plan in lead_plans if lead_plan.write is not None]
@@ -246,10 +250,7 @@ class Road:
                 clock = "store" if part.clock == "store" else "manual"
                 batches.append(CommitBatch(part.partition, clock, day.name, self._settings.decision_seconds, writes))
                 plans.append(written)
-        if not batches:
-            return []
-        replies = await self._send(batches)
-        again: list[Job] = []
+        replies = await self._send(batches) if batches else []
         for written, answers in zip(plans, replies, strict=True):
             again += settle_answers(written, answers)
         return again

@@ -1,12 +1,12 @@
 """What a batch is decided under, and what it comes to: the values that computing takes and gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rules.compiled import Ceiling
 from rules.decide import Decider
 from rules.decision import CeilingReading, Decision, Ruling
-from server.road.assess import Assessed, Model
+from server.road.assess import Assessed, Model, Reuse
 from server.road.day import Day
 from server.road.job import Job, Outcome
 from server.store.keys import Partition
@@ -38,6 +38,7 @@ class World(NamedTuple):
     now: int
     day: Day
     encode: EncodeDecision
+    reuse: Reuse
 
 
 class Tally:
@@ -66,10 +67,11 @@ class Tally:
 
 
 class LeadPlan(NamedTuple):
-    """What one lead's jobs come to: a write (None: nothing to write), and the outcomes once it is accepted."""
+    """What one lead's jobs come to: a write (None: nothing to write), the outcomes once it is accepted, and jobs that go again."""
 
     write: LeadWrite | None
     outcomes: list[tuple[Job, Outcome]]
+    again: Sequence[Job] = ()
 
 
 class LeadWork(NamedTuple):

@@ -2,9 +2,10 @@
 
 Both are MessagePack arrays: the core's own tuples, field by field, in the order in which the classes name them. So a class may only
 grow at its end: an array that is shorter than its class is an older record, and what it lacks takes the default. Contacts, of which there are
-many, are packed more tightly. (Protocol buffers cost three times as much here, and a second definition of every field.)
+many, and days of activity are packed more tightly. (Protocol buffers cost three times as much here, and a second definition of every field.)
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from struct import Struct
 from types import MappingProxyType
@@ -13,12 +14,18 @@ from typing import Any, NamedTuple
 import msgpack
 
 from model.activity import Activity, DayCounts
+from model.features import UNKNOWN_NUMBERS
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, OpenEscalation
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 
 EMPTY = LeadRecord()
+HASH = re.compile("[0-9a-f]{32}")
+UNKNOWN_TAILS = [
+    UNKNOWN_NUMBERS[: 8 * width] for width in (32, 16, 8, 4, 2, 1)
+]  # longest first: any tail is a sum of these
+DECIDED_AT = LeadState._fields.index("last_decided_at")
 CONTACT = Struct("<QBII")  # at, channel, playbook, contact_id
 STAGES: Mapping[int, Stage] = {stage: stage for stage in Stage}
 SOURCES: Mapping[int, AssessmentSource] = {source: source for source in AssessmentSource}
@@ -33,6 +40,7 @@ class DecisionInputs(NamedTuple):
     now: int
     ceilings: Mapping[str, CeilingReading]
     model_fault: str
+    reused: bool = False  # whether the record's own assessment was used again
 
 
 def _pack(value: Sequence[Any]) -> bytes:
@@ -53,15 +61,49 @@ def _contacts(data: bytes) -> tuple[Contact, ...]:
     return tuple(map(Contact._make, CONTACT.iter_unpack(data)))
 
 
+def _trimmed(numbers: bytes) -> bytes:
+    """Return numbers without the unknown ones at their end."""
+    for tail in UNKNOWN_TAILS:
+        numbers = numbers.removesuffix(tail)
+    return numbers
+
+
+def _padded(numbers: bytes) -> bytes:
+    """Return numbers at the length that the schema has by now; empty ones stay so."""
+    return numbers + UNKNOWN_NUMBERS[len(numbers) :] if numbers else numbers
+
+
+def _packed_activity(activity: Activity) -> tuple[Any, ...]:
+    """Return the days as columns: a byte a day wherever all its numbers fit, nothing when all are 0; dates count back from the newest."""
+    days, *rest = activity
+    dates, *columns = zip(*days, strict=True)
+    newest = dates[-1]
+    back = bytes([newest - day for day in dates])
+    return (newest, back, *[_packed_column(column) for column in columns]), *rest
+
+
+def _packed_column(column: tuple[int, ...]) -> bytes | tuple[int, ...]:
+    if not any(column):
+        return b""
+    return bytes(column) if min(column) >= 0 and max(column) <= 255 else column  # noqa: PLR2004 (the largest byte)
+
+
+def _packed_assessment(last: LastAssessment, decided_at: int) -> tuple[Any, ...]:
+    """Return an assessment without what the record has anyway, and its model's hash as bytes."""
+    probability, source, version, assessed_at, *rest = last
+    name = bytes.fromhex(version) if HASH.fullmatch(version) else version
+    return probability, source, name, 0 if assessed_at == decided_at else assessed_at, *rest
+
+
 def encode_record(record: LeadRecord) -> bytes:
     """Return a lead's record as the store keeps it; the same record gives the same bytes."""
     profile, numeric, categories, as_of, state, last, activity, activity_at = record
     stage, since, below, contacts, consent, *rest = state
     kept_state = (stage, since, below, _packed_contacts(contacts), sorted(consent.items()), *rest)
     known_profile = None if profile == EMPTY.profile else profile
-    return _pack(
-        (known_profile, numeric, categories, as_of, kept_state, last, activity if activity_at else None, activity_at)
-    )
+    kept_last = None if last is None else _packed_assessment(last, state.last_decided_at)
+    did = _packed_activity(activity) if activity_at else None
+    return _pack((known_profile, _trimmed(numeric), categories, as_of, kept_state, kept_last, did, activity_at))
 
 
 def decode_record(data: bytes) -> LeadRecord:
@@ -71,11 +113,11 @@ def decode_record(data: bytes) -> LeadRecord:
     profile, numeric, categories, as_of, state, last, activity, *rest = _unpack(data)
     return LeadRecord(
         EMPTY.profile if profile is None else _profile(*profile),
-        numeric,
+        _padded(numeric),
         categories,
         as_of,
         _state(*state),
-        None if last is None else _assessment(*last),
+        None if last is None else _assessment(state[DECIDED_AT], *last),
         EMPTY.activity if activity is None else _activity(*activity),
         *rest,
     )
@@ -104,23 +146,30 @@ def _state(stage: int, since: int, below: int | None, contacts: bytes, consent: 
     )
 
 
-def _assessment(probability: float, source: int, *rest: Any) -> LastAssessment:
-    return LastAssessment(probability, SOURCES[source], *rest)
+def _assessment(
+    decided_at: int, probability: float, source: int, name: str | bytes, at: int, *rest: Any
+) -> LastAssessment:
+    version = name.hex() if isinstance(name, bytes) else name
+    return LastAssessment(probability, SOURCES[source], version, at or decided_at, *rest)
 
 
-def _activity(days: Sequence[Sequence[int]], *rest: int) -> Activity:
-    return Activity(tuple([DayCounts(*counts) for counts in days]), *rest)
+def _activity(days: Sequence[Any], *rest: int) -> Activity:
+    newest, back, *columns = days
+    dates = [newest - each for each in back]
+    zeros = bytes(len(back))
+    return Activity(tuple(map(DayCounts, dates, *[column or zeros for column in columns])), *rest)
 
 
 def encode_inputs(inputs: DecisionInputs) -> bytes:
     """Return a decision's inputs as the log keeps them."""
-    request, record, now, ceilings, fault = inputs
-    return _pack((request[3:], record, now, ceilings, fault))
+    request, *rest = inputs
+    return _pack((request._replace(numbers=_trimmed(request.numbers))[3:], *rest))
 
 
 def decode_inputs(data: bytes, lead_id: str, decision_id: str) -> DecisionInputs:
     """Return the inputs that `encode_inputs` made."""
-    given, record, now, ceilings, fault = _unpack(data)
+    given, record, now, ceilings, *rest = _unpack(data)
     request = DecideInput(lead_id, decision_id, b"", *given)
+    request = request._replace(numbers=_padded(request.numbers), cause=Cause(request.cause))
     readings = {name: CeilingReading(*reading) for name, reading in ceilings.items()}
-    return DecisionInputs(request._replace(cause=Cause(request.cause)), record, now, readings, fault)
+    return DecisionInputs(request, record, now, readings, *rest)

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from keepwell.v1 import decision_pb2, feed_service_pb2_grpc, lead_service_pb2_grpc
+from keepwell.v1 import decision_pb2, feed_service_pb2_grpc, lead_pb2, lead_service_pb2_grpc
 from keepwell.v1 import feed_service_pb2 as feeds
 from keepwell.v1 import lead_service_pb2 as messages
 from typer.testing import CliRunner
@@ -57,46 +57,67 @@ def service(log: list[Purchase], tmp_path_factory: pytest.TempPathFactory) -> It
     assert server.stop() == 0
 
 
-def test_served_features_are_those_of_the_raw_log_bit_for_bit(service: Running, log: list[Purchase]) -> None:
+def at(now: datetime) -> tuple[tuple[str, str], ...]:
+    return (("x-keepwell-now", now.isoformat()),)
+
+
+def feed(channel: grpc.Channel) -> list[decision_pb2.Decision]:
+    """Return all decisions so far: those before the first heartbeat."""
+    request = feeds.WatchDecisionsRequest(start=feeds.FeedStart(earliest=Empty()))
+    request.heartbeat.FromSeconds(1)
+    found: list[decision_pb2.Decision] = []
+    for place, response in enumerate(
+        feed_service_pb2_grpc.FeedServiceStub(channel).WatchDecisions(request, timeout=90)
+    ):
+        if response.checkpoint and place > 0:
+            return found
+        found += response.decisions
+    raise AssertionError("the feed ended")
+
+
+def review_after(leads: lead_service_pb2_grpc.LeadServiceStub, customer: str, now: datetime) -> lead_pb2.LeadView:
+    """Return a lead once nothing is due for it at an instant, to which the call moves the clock."""
+    while True:
+        view = leads.GetLead(messages.GetLeadRequest(lead_id=customer), metadata=at(now))
+        if view.next_review_time.ToDatetime(UTC) > now:
+            return view
+
+
+def test_served_features_are_those_of_the_raw_logs_bit_for_bit(service: Running, log: list[Purchase]) -> None:
     purchase = event_type("purchase")
     assert purchase is not None
     activities: dict[str, Activity] = {}
-    for customer, at, amount in log:
+    for customer, bought_at, amount in log:
         before = activities.get(customer, Activity())
-        activities[customer] = with_event(before, purchase, round(at.timestamp() * 1_000), amount)
-    metadata = (("x-keepwell-now", END.isoformat()),)
+        activities[customer] = with_event(before, purchase, round(bought_at.timestamp() * 1_000), amount)
     with grpc.insecure_channel(service.address) as channel:
         leads = lead_service_pb2_grpc.LeadServiceStub(channel)
-        for customer, activity in activities.items():
-            view = leads.GetLead(messages.GetLeadRequest(lead_id=customer), metadata=metadata)
-            served = [view.features.numbers.get(feature.name, np.nan) for feature in NUMERIC]
-            offline = features_of(activity, round(END.timestamp() * 1_000))
-            np.testing.assert_array_equal(served, offline, err_msg=customer)
+        views = {customer: review_after(leads, customer, END) for customer in activities}
+        contacts: dict[str, list[int]] = {customer: [] for customer in activities}
+        for decision in feed(channel):
+            contacts[decision.lead_id] += [decision.decided_at.seconds // 86_400] * len(decision.interventions)
+    for customer, activity in activities.items():
+        served = [views[customer].features.numbers.get(feature.name, np.nan) for feature in NUMERIC]
+        offline = features_of(activity, round(END.timestamp() * 1_000), contacts[customer])
+        np.testing.assert_array_equal(served, offline, err_msg=customer)
+    assert any(view.features.numbers.get("contacts_30", 0) > 0 for view in views.values())
 
 
 def test_a_silent_portfolio_is_decided_without_being_asked_about(service: Running, log: list[Purchase]) -> None:
     customers = {customer for customer, _, _ in log}
-    seen: set[str] = set()
-    causes: Counter[int] = Counter()
-    stages: dict[str, set[int]] = {customer: set() for customer in customers}
+    later = END + timedelta(days=30)  # everybody is due by then
     with grpc.insecure_channel(service.address) as channel:
-        # A month later everybody is due.
-        later = (("x-keepwell-now", (END + timedelta(days=30)).isoformat()),)
-        lead_service_pb2_grpc.LeadServiceStub(channel).GetLead(
-            messages.GetLeadRequest(lead_id=log[0][0]), metadata=later
-        )
-        request = feeds.WatchDecisionsRequest(start=feeds.FeedStart(earliest=Empty()))
-        for response in feed_service_pb2_grpc.FeedServiceStub(channel).WatchDecisions(request, timeout=90):
-            for decision in response.decisions:
-                causes[decision.cause] += 1
-                stages[decision.lead_id].add(decision.assessment.stage)
-                if decision.decided_at.ToDatetime(UTC) >= END + timedelta(days=30):
-                    seen.add(decision.lead_id)
-            if seen == customers:
-                break
+        leads = lead_service_pb2_grpc.LeadServiceStub(channel)
+        views = {customer: review_after(leads, customer, later) for customer in customers}
+        decisions = feed(channel)
+    causes = Counter(decision.cause for decision in decisions)
+    stages: dict[str, set[int]] = {customer: set() for customer in customers}
+    for decision in decisions:
+        stages[decision.lead_id].add(decision.assessment.stage)
     moved = sum(len(found) > 1 for found in stages.values())
-    print(f"{len(customers)} customers, {sum(causes.values())} decisions, {dict(causes)}, {moved} changed stage")
-    assert seen == customers
+    print(f"{len(customers)} customers, {len(decisions)} decisions, {dict(causes)}, {moved} changed stage")
+    assert {view.assessment.assessed_at.ToDatetime(UTC) for view in views.values()} == {later}
+    assert all(stages.values())
     assert causes[decision_pb2.DECISION_CAUSE_REQUEST] == 0
     assert causes[decision_pb2.DECISION_CAUSE_SCHEDULE] > len(customers)
     assert moved > len(customers) / 2

@@ -14,7 +14,7 @@ from keepwell.v1 import (
 from keepwell.v1 import decision_service_pb2 as messages
 
 from server.store.embedded import EmbeddedStore
-from tests.conftest import Running, start_server
+from tests.conftest import Running, nobody_held_back, start_server
 
 NOW = datetime(2026, 3, 2, 17, tzinfo=UTC)
 LEADS = 300
@@ -25,12 +25,12 @@ def at(now: datetime) -> tuple[tuple[str, str], ...]:
     return (("x-keepwell-now", now.isoformat()),)
 
 
-def replica(url: str) -> Running:
-    return start_server("--redis-url", url, "--clock", "manual")
+def replica(url: str, policy: Path) -> Running:
+    return start_server("--redis-url", url, "--clock", "manual", "--policy", str(policy))
 
 
 def decide(address: str) -> None:
-    """Decide about every lead once; early warning is reviewed a day later."""
+    """Decide about every lead once; early warning is reviewed a day later, when the next contact can be granted."""
     requests = [
         messages.DecideRequest(request_id=f"r{n}", lead_id=f"lead-{n}", churn_probability=0.5) for n in range(LEADS)
     ]
@@ -60,12 +60,13 @@ def reviewed(address: str) -> set[str]:
 
 def test_another_replica_reviews_what_a_killed_one_had_taken(tmp_path: Path) -> None:
     store = EmbeddedStore.start(tmp_path)
+    policy = nobody_held_back(tmp_path)
     try:
-        first = replica(store.url)
+        first = replica(store.url, policy)
         decide(first.address)
         move_clock(first.address, NOW + timedelta(days=1))
         first.stop(9)  # somewhere in the middle of its reviews
-        second = replica(store.url)
+        second = replica(store.url, policy)
         move_clock(second.address, NOW + timedelta(days=1, seconds=30))
         assert len(reviewed(second.address)) == LEADS
         assert second.stop() == 0

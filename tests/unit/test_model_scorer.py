@@ -29,8 +29,8 @@ def rows(count: int) -> FloatArray:
 CATEGORY = [("portal", "buyer", "NY")]
 
 
-def test_the_schema_has_twenty_numbers_and_three_categories() -> None:
-    assert (len(NUMERIC), len(CATEGORIES)) == (20, 3)
+def test_the_schema_has_forty_four_numbers_and_three_categories() -> None:
+    assert (len(NUMERIC), len(CATEGORIES)) == (44, 3)
 
 
 def test_the_trees_give_what_catboost_gives(scorer: Scorer) -> None:

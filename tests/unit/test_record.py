@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.activity import Activity, DayCounts
+from model.features import NUMERIC, numbers_row
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, OpenEscalation
-from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage
+from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage, Verdict
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.record import DecisionInputs, decode_inputs, decode_record, encode_inputs, encode_record
 
@@ -22,15 +23,18 @@ STATE = LeadState(
     NOW - 3,
     OpenEscalation("e", 2, "director", NOW, NOW + 1),
     NOW + 9,
+    Verdict.SUPPRESS,
 )
+DAYS = (DayCounts(19_911, 15, 0, 0, 255, 5, 100), DayCounts(20_000, 1, 256, 0, 4, 5, -600, 2))
+NUMBERS = numbers_row({"days_since_last_activity": 0.0, "active_days_7": 3.0})[0]
 RECORD = LeadRecord(
     LeadProfile(time_zone="Europe/Berlin", value=1.5, attributes={"a": "b"}, contacts={"email": "x@example.org"}),
-    bytes(range(16)),
+    NUMBERS,
     ("portal", "", "NY"),
     NOW - 1,
     STATE,
-    LastAssessment(0.25, AssessmentSource.CALLER, "", NOW),
-    Activity((DayCounts(20_000, 1, 2, 3, 4, 5, -600),), 19_000, 20_000, 19_990, -1, 20_000, 7),
+    LastAssessment(0.25, AssessmentSource.MODEL, bytes(range(16)).hex(), NOW, stands=True),
+    Activity(DAYS, 19_000, 20_000, 19_990, -1, 20_000, 7, 19_999, -1),
     NOW - 2,
 )
 
@@ -46,7 +50,7 @@ def test_stages_and_states_come_back_as_what_they_are() -> None:
     assert record.state.stage is Stage.ACTIVE_RISK
     assert record.state.consent[2].state is ConsentState.WITHDRAWN
     assert record.assessment is not None
-    assert record.assessment.source is AssessmentSource.CALLER
+    assert record.assessment.source is AssessmentSource.MODEL
 
 
 def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
@@ -54,28 +58,46 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
         encode_record(RECORD), strict_map_key=False
     )
     assert profile == ["Europe/Berlin", "", "", 1.5, "", "", "", "", {"a": "b"}, {"email": "x@example.org"}]
-    assert (numeric, categories, as_of, activity_at) == (bytes(range(16)), ["portal", "", "NY"], NOW - 1, NOW - 2)
+    assert (numeric, categories, as_of, activity_at) == (NUMBERS[:40], ["portal", "", "NY"], NOW - 1, NOW - 2)
     assert state[:3] == [3, NOW - 5, NOW - 4]
     assert state[3].hex() == "00b2c8d99a01000001ffffffff00000000000a45a99c0100000701000000ffffffff"
-    assert state[4:] == [[[2, [2, "call", NOW]]], NOW, NOW - 3, ["e", 2, "director", NOW, NOW + 1], NOW + 9]
-    assert last == [0.25, 2, "", NOW]
-    assert activity == [[[20_000, 1, 2, 3, 4, 5, -600]], 19_000, 20_000, 19_990, -1, 20_000, 7]
+    assert state[4:] == [[[2, [2, "call", NOW]]], NOW, NOW - 3, ["e", 2, "director", NOW, NOW + 1], NOW + 9, 3, None]
+    assert last == [0.25, 1, bytes(range(16)), 0, True]
+    days, *rest = activity
+    assert days == [20_000, b"\x59\x00", b"\x0f\x01", [0, 256], b"", b"\xff\x04", b"\x05\x05", [100, -600], b"\x00\x02"]
+    assert rest == [19_000, 20_000, 19_990, -1, 20_000, 7, 19_999, -1]
 
 
 def test_what_an_older_record_lacks_takes_its_default() -> None:
     older: list[Any] = msgpack.unpackb(encode_record(RECORD), strict_map_key=False)
     older[0] = older[0][:1]
-    older[4] = older[4][:-1]
-    older[6] = older[6][:-1]
+    older[1] = older[1][:8]
+    older[4] = older[4][:-3]
+    older[6][0] = older[6][0][:-1]
+    older[6] = older[6][:-3]
     record = decode_record(msgpack.packb(older))
     assert record.profile == LeadProfile(time_zone="Europe/Berlin")
-    assert record.state == STATE._replace(next_review_at=None)
-    assert record.activity == RECORD.activity._replace(active_days=0)
+    assert record.numeric == numbers_row({"days_since_last_activity": 0.0})[0]
+    assert record.state == STATE._replace(next_review_at=None, verdict=0)
+    days = tuple(counts._replace(purchases=0) for counts in DAYS)
+    assert record.activity == RECORD.activity._replace(days=days, active_days=0, click_day=-1)
+
+
+def test_an_assessment_of_another_kind_or_time_comes_back_too() -> None:
+    last = LastAssessment(0.5, AssessmentSource.FALLBACK, "fallback-1", NOW - 7)
+    assert decode_record(encode_record(RECORD._replace(assessment=last))).assessment == last
+
+
+@given(st.lists(st.none() | st.floats(0, 7), max_size=len(NUMERIC)))
+def test_numbers_come_back_whatever_is_known_of_them(known: list[float | None]) -> None:
+    given = {NUMERIC[place].name: number for place, number in enumerate(known) if number is not None}
+    numbers = numbers_row({name: min(number, 1.0) for name, number in given.items()})[0] if given else b""
+    assert decode_record(encode_record(RECORD._replace(numeric=numbers))).numeric == numbers
 
 
 @given(
     probability=st.none() | st.floats(0, 1),
-    numbers=st.binary(max_size=24),
+    numbers=st.sampled_from([b"", NUMBERS]),
     cause=st.sampled_from(Cause),
     used=st.integers(0, 2**40),
 )
@@ -84,5 +106,5 @@ def test_the_inputs_of_a_decision_come_back_as_they_were_kept(
 ) -> None:
     request = DecideInput("lead", "id", b"", numbers, ("portal",), NOW, probability, {"value": 2.0}, True, cause)
     ceilings = {"calls": CeilingReading(used, 400, None), "escalation_share": CeilingReading(0, 1, NOW)}
-    inputs = DecisionInputs(request, encode_record(RECORD), NOW, ceilings, "fault")
+    inputs = DecisionInputs(request, encode_record(RECORD), NOW, ceilings, "fault", used > 1)
     assert decode_inputs(encode_inputs(inputs), "lead", "id") == inputs
