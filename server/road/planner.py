@@ -40,7 +40,7 @@ class LeadPlanner:
         self._world = world
         self._tally = tally
         self._record = decode_record(lead.stored.record)
-        self._data = lead.stored.record
+        self._data: bytes | None = lead.stored.record
         self._first_today = self._record.state.last_decided_at < world.day.start_at
         self._decisions: list[DecisionWrite] = []
         self._rulings: list[Ruling] = []
@@ -97,7 +97,13 @@ class LeadPlanner:
         self._outcomes.append((job, Changed(after, self._world.now)))
 
     def _keep(self, record: LeadRecord) -> None:
-        self._record, self._data = record, encode_record(record)
+        self._record, self._data = record, None
+
+    def _encoded(self) -> bytes:
+        """Return the record as it is now; of events in a row, only the last one's is needed."""
+        if self._data is None:
+            self._data = encode_record(self._record)
+        return self._data
 
     def decide(self, job: Job, request: DecideInput, assessed: Assessed) -> None:
         """Decide one job on the record as it is now; a preview leaves it, and so does an event or a review without anything new."""
@@ -116,7 +122,7 @@ class LeadPlanner:
             return
         self._tally.leads_today += self._first_today and not self._decisions
         fault, reused = world.model.fault, assessed.reused
-        inputs = encode_inputs(DecisionInputs(request, self._data, world.now, ceilings, fault, reused))
+        inputs = encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused))
         self._decisions.append(DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs))
         self._rulings.append(ruling)
         self._tally.take(ruling)
@@ -171,7 +177,7 @@ class LeadPlanner:
         return LeadWrite(
             self.lead.lead_id,
             self.lead.stored.version,
-            self._data,
+            self._encoded(),
             min(holds, default=None),
             first_today,
             escalations,

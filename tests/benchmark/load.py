@@ -13,16 +13,18 @@ from model.features import NUMERIC
 
 UNARY = "/keepwell.v1.DecisionService/Decide"
 STREAM = "/keepwell.v1.DecisionService/DecideStream"
+NUMBERS_GIVEN = 20  # as the yardsticks of other systems were measured with
 
 
 def requests(count: int, leads: int, tag: str) -> list[decision_service_pb2.DecideRequest]:
-    """Return requests for random leads with all twenty numbers and three categories; the same for the same arguments."""
+    """Return requests for random leads with twenty numbers and three categories; the same for the same arguments."""
     draw = np.random.default_rng(7)
+    given = NUMERIC[:NUMBERS_GIVEN]
     made = []
     for number in range(count):
-        values = np.minimum(np.abs(draw.normal(3, 3, len(NUMERIC))), [min(feature.highest, 1e6) for feature in NUMERIC])
+        values = np.minimum(np.abs(draw.normal(3, 3, len(given))), [min(feature.highest, 1e6) for feature in given])
         features = decision_pb2.Features(
-            numbers={feature.name: float(value) for feature, value in zip(NUMERIC, values, strict=True)},
+            numbers={feature.name: float(value) for feature, value in zip(given, values, strict=True)},
             categories={"source": "portal", "segment": "buyer", "region": "NY"},
         )
         lead_id = f"lead-{draw.integers(leads)}"
