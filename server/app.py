@@ -24,6 +24,8 @@ from keepwell.v1 import (
 
 from server.archive import Archive
 from server.convert.decision import encode_decision
+from server.feed.consume import Shares
+from server.feed.followers import Followers
 from server.grpc_options import server_options
 from server.models import Models
 from server.policies import SHIPPED, PolicyFiles, PolicyShelf
@@ -34,7 +36,10 @@ from server.road.road import Road, RoadSettings
 from server.rpc import service_handler
 from server.services.decision_service import DecisionService
 from server.services.feed_service import FeedService
+from server.services.feed_start import Starts
 from server.services.lead_service import LeadService
+from server.services.subscription_admin import SubscriptionAdmin
+from server.services.subscription_service import SubscriptionService
 from server.settings import Settings
 from server.store.connection import check_store, connect
 from server.store.keys import PARTITIONS
@@ -83,14 +88,12 @@ class App:
         )
         archive = Archive(client, self.shelf, self._models.by_version, encode_decision, self._worker, PARTITIONS)
         self._decisions = DecisionService(self._road, archive, traces)
-        self._feed = FeedService(
-            client,
-            self._store.blocking,
-            traces.feed_items,
-            PARTITIONS,
-            settings.write_stall_seconds,
-            self._draining,
-        )
+        items, stall, draining = traces.feed_items, settings.write_stall_seconds, self._draining
+        starts, shares = Starts(client), Shares()
+        self._followers = Followers(self._store.blocking, items, PARTITIONS)
+        self._feed = FeedService(client, self._followers, starts, items, stall, draining)
+        self._subscriptions = SubscriptionService(client, self._followers, starts, shares, items, stall, draining)
+        self._subscription_admin = SubscriptionAdmin(client, starts, shares, items)
         self._leads = LeadService(self._road, self.shelf, client)
         self._server = aio.server(
             options=server_options(settings.message_bytes, settings.streams_per_connection, settings.processes > 1)
@@ -119,7 +122,11 @@ class App:
     def _register(self) -> None:
         handlers = {
             "DecisionService": self._decisions.handlers,
-            "FeedService": self._feed.handlers,
+            "FeedService": {
+                **self._feed.handlers,
+                **self._subscriptions.handlers,
+                **self._subscription_admin.handlers,
+            },
             "LeadService": self._leads.handlers,
         }
         manual = self._settings.clock == "manual"
@@ -143,7 +150,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._road.close()
-        await self._feed.close()
+        await self._followers.close()
         await self._worker.run(self.shelf.close)
         self._worker.close()
         await self._store.aclose()

@@ -82,6 +82,39 @@ class SlowReaderError(Exception):
         self.last_token = last_token
 
 
+class SubscriptionNotFoundError(Exception):
+    """The tenant has no such subscription."""
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__("there is no subscription of this name")
+        self.subscription = subscription
+
+
+class SubscriptionFilterMismatchError(Exception):
+    """The subscription was made with another filter."""
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__("the subscription has another filter, which is fixed; delete it, or use another name")
+        self.subscription = subscription
+
+
+class SubscriptionQuotaError(Exception):
+    """The tenant has as many subscriptions as it may have."""
+
+    def __init__(self, subscription: str, most: int) -> None:
+        super().__init__(f"the tenant has {most} subscriptions, which is the most; delete one")
+        self.subscription = subscription
+
+
+class ConsumerStalledError(Exception):
+    """The caller stopped reading its deliveries."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the stream was not read for too long; what was not acknowledged comes again after its deadline"
+        )
+
+
 class NotServedError(Exception):
     """The method belongs to the contract but is not served yet."""
 

@@ -15,4 +15,10 @@ ASSESSMENTS = Counter(
 FAILED_JOBS = Counter("keepwell_failed_jobs", "Jobs of one lead that failed by a fault of ours.")
 RPCS = Counter("keepwell_rpcs", "Calls by method and status.", ["method", "code"])
 WATCHERS = Gauge("keepwell_watchers", "Open feed streams.")
+CONSUMERS = Gauge("keepwell_consumers", "Open subscription streams.")
+DELIVERIES = Counter("keepwell_deliveries", "Deliveries of subscriptions, by what became of them.", ["result"])
+FEED_MISSED = Counter(
+    "keepwell_feed_missed", "Decisions that retention removed before a subscription acknowledged them."
+)
+TRIMMED = Counter("keepwell_log_trimmed", "Decisions that retention removed from the log.")
 ENGINE_FAULTS = Counter("keepwell_engine_faults", "Rule evaluations that failed closed.")

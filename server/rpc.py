@@ -15,7 +15,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
-from grpc import aio
+from grpc import StatusCode, aio
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpc_status import rpc_status
 
 from server.caller import Caller, caller_of
@@ -27,6 +28,8 @@ from server.status import internal_status, known, status_of
 Context = aio.ServicerContext[Any, Any]
 Handler = Callable[..., Any]
 Answer = Message | bytes
+# What grpc.aio raises when a message cannot be sent any more; it has no public name.
+SEND_FAILED = (cygrpc.ExecuteBatchError,)
 log = structlog.get_logger()
 
 
@@ -70,6 +73,11 @@ class Rpc:
         return self._handler
 
     async def _abort(self, context: Context, error: Exception) -> None:
+        if isinstance(error, SEND_FAILED):
+            # The caller went away while we were sending; there is nobody to be told.
+            RPCS.labels(self._name, StatusCode.CANCELLED.name).inc()
+            log.info("caller_left", method=self._name)
+            return
         status = rpc_status.to_status(error_status(error, bound_correlation_id(), method=self._name))
         RPCS.labels(self._name, status.code.name).inc()
         if known(error):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
@@ -41,6 +41,10 @@ TABLE: dict[type[Exception], Row] = {
     errors.ClockSkewError: Row(StatusCode.UNAVAILABLE, "CLOCK_SKEW", retry_ms=5_000),
     errors.OverloadedError: Row(StatusCode.UNAVAILABLE, "OVERLOADED", retry_ms=100),
     errors.SlowReaderError: Row(StatusCode.RESOURCE_EXHAUSTED, "SLOW_READER"),
+    errors.ConsumerStalledError: Row(StatusCode.RESOURCE_EXHAUSTED, "SLOW_READER"),
+    errors.SubscriptionNotFoundError: Row(StatusCode.NOT_FOUND, "SUBSCRIPTION_NOT_FOUND"),
+    errors.SubscriptionFilterMismatchError: Row(StatusCode.FAILED_PRECONDITION, "SUBSCRIPTION_FILTER_MISMATCH"),
+    errors.SubscriptionQuotaError: Row(StatusCode.RESOURCE_EXHAUSTED, "SUBSCRIPTION_QUOTA"),
     errors.NotServedError: Row(StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
 }
 
@@ -49,7 +53,7 @@ def _metadata(error: Exception) -> dict[str, str]:
     return {name: value for name, value in vars(error).items() if isinstance(value, str)}
 
 
-def _detail(message: ErrorInfo | BadRequest | RetryInfo) -> Any:
+def _detail(message: ErrorInfo | BadRequest | QuotaFailure | RetryInfo) -> Any:
     packed = Any()
     packed.Pack(message)
     return packed
@@ -68,6 +72,9 @@ def status_of(error: Exception) -> Status:
     if isinstance(error, errors.InvalidFieldsError):
         violations = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in error.violations]
         details.append(_detail(BadRequest(field_violations=violations)))
+    if isinstance(error, errors.SubscriptionQuotaError):
+        quota = QuotaFailure.Violation(subject="subscriptions", description=str(error))
+        details.append(_detail(QuotaFailure(violations=[quota])))
     if row.retry_ms is not None:
         delay = Duration()
         delay.FromMilliseconds(row.retry_ms)

@@ -41,6 +41,7 @@ class Follower:
         self.position: Position = ()
         self._floor: Position = ()
         self._task: asyncio.Task[None] | None = None
+        self.wakes: set[asyncio.Event] = set()  # set whenever there is something new
 
     async def start(self) -> None:
         """Note where the log ends, and follow it from there."""
@@ -105,6 +106,8 @@ class Follower:
                     self._floor = moved(self._floor, dropped, oldest.log_id)
                 self.position = moved(self.position, place, items[-1].log_id)
                 self._changed.notify_all()
+            for wake in self.wakes:
+                wake.set()
 
 
 def moved(position: Position, place: int, log_id: str) -> Position:

@@ -6,17 +6,17 @@ import structlog
 from google.rpc.status_pb2 import Status
 from keepwell.v1 import decision_pb2
 from keepwell.v1 import decision_service_pb2 as messages
-from redis.exceptions import RedisError
 
 from server.archive import Archive
 from server.caller import Caller
 from server.convert.checks import Checker
 from server.convert.decision import decide_response, mismatches, stream_error, stream_result
 from server.convert.request import input_of
-from server.errors import FieldViolation, InvalidFieldsError, PageTokenInvalidError, StateUnavailableError
+from server.errors import FieldViolation, InvalidFieldsError, PageTokenInvalidError
 from server.road.job import Committed, DecideInput, Outcome
 from server.road.road import Road
 from server.rpc import Context, Handler, error_status
+from server.services.store_errors import store_errors
 from server.services.streaming import answer_each
 from server.traces import Traces
 
@@ -109,7 +109,7 @@ class DecisionService:
         check = Checker()
         check.identifier("decision_id", request.decision_id)
         check.raise_if_any()
-        async with _store_errors():
+        with store_errors():
             entry = await self._archive.entry(caller.tenant, request.decision_id)
             return await self._traces.whole(caller.tenant, Committed(entry.decision, entry.hits, replayed=True))
 
@@ -123,7 +123,7 @@ class DecisionService:
             check.note("page_size", f"must be 0 to {LARGEST_PAGE}")
         check.raise_if_any()
         start = _log_id(request.page_token)
-        async with _store_errors():
+        with store_errors():
             count = request.page_size or PAGE_SIZE
             entries, following = await self._archive.history(caller.tenant, request.lead_id, start, count)
             wholes = [
@@ -140,22 +140,11 @@ class DecisionService:
         check = Checker()
         check.identifier("decision_id", request.decision_id)
         check.raise_if_any()
-        async with _store_errors():
+        with store_errors():
             stored, recomputed = await self._archive.replay(caller.tenant, request.decision_id)
         found = mismatches(stored, recomputed)
         log.info("verified", decision_id=request.decision_id, match=not found)
         return messages.VerifyDecisionResponse(match=not found, mismatches=found)
-
-
-class _store_errors:  # noqa: N801 (reads as a statement)
-    """Turns the store's errors into the caller's."""
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, RedisError | OSError):
-            raise StateUnavailableError("the store cannot be reached") from error
 
 
 def _committed(outcome: Outcome) -> Committed:

@@ -12,6 +12,14 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:due                 zset    lead ids by when they are to be looked at again, in ms; until erased
     {T/p}:event:<hash>        string  empty: this event of this lead is known; the window for late events + 1 day
     {T/p}:trimmed             string  the last log id that retention removed
+    {T/p}:subscriptions       hash    name to `<epoch> <FeedFilter>`; until the subscription is deleted. Each is also a consumer group of its
+                                      name on the log, which knows who was handed what, and how often
+    {T/p}:leases:<name>       zset    log ids that a subscription's consumers hold, by when they come back, in the store's ms; until settled
+    {T/p}:returned:<name>     zset    log ids that came back, by when they may be handed out again, in the store's ms; until they are
+    {T/p}:gaps                hash    subscription to what retention removed before it was acknowledged (MessagePack: missed, first, last, …);
+                                      until that is acknowledged
+    {T/p}:dead:<name>         stream  dead letters: fields l (log id), n (attempts), e (epoch), d and t as in the log; the newest 10,000,
+                                      until the subscription is deleted
     {T/p}:clock               string  the tenant's now in ms; manual clock only; for ever
     {T/p}:ceiling:<name>      zset    instants of the contacts granted under a tenant-wide limit; window + 1 day
     {T/p}:day:<yyyymmdd>      hash    leads (decided), escalated: of the tenant's calendar day; 3 days
@@ -79,6 +87,28 @@ class Partition(NamedTuple):
     def trimmed(self) -> str:
         """The key of the last log id that retention removed."""
         return f"{self.tag}:trimmed"
+
+    @property
+    def subscriptions(self) -> str:
+        """The key of the subscriptions."""
+        return f"{self.tag}:subscriptions"
+
+    def leases(self, subscription: str) -> str:
+        """Return the key of what a subscription's consumers hold."""
+        return f"{self.tag}:leases:{subscription}"
+
+    def returned(self, subscription: str) -> str:
+        """Return the key of what came back to a subscription."""
+        return f"{self.tag}:returned:{subscription}"
+
+    @property
+    def gaps(self) -> str:
+        """The key of what retention took from subscriptions."""
+        return f"{self.tag}:gaps"
+
+    def dead(self, subscription: str) -> str:
+        """Return the key of a subscription's dead letters."""
+        return f"{self.tag}:dead:{subscription}"
 
     @property
     def clock(self) -> str:

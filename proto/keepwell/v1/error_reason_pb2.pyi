@@ -55,9 +55,15 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 15
     """UNAVAILABLE: more work is waiting than will be done in time. Nothing was done; send it again."""
     ERROR_REASON_SLOW_READER: _ErrorReason.ValueType  # 16
-    """RESOURCE_EXHAUSTED: the stream was not read for too long. Metadata: `last_token`, which resumes it."""
+    """RESOURCE_EXHAUSTED: the stream was not read for too long. Metadata of a watch: `last_token`, which resumes it."""
     ERROR_REASON_NOT_SERVED: _ErrorReason.ValueType  # 17
     """UNIMPLEMENTED: the method belongs to the contract, and this version does not serve it. Metadata: `method`."""
+    ERROR_REASON_SUBSCRIPTION_NOT_FOUND: _ErrorReason.ValueType  # 30
+    """NOT_FOUND: the tenant has no such subscription, or it was just deleted. Metadata: `subscription`."""
+    ERROR_REASON_SUBSCRIPTION_FILTER_MISMATCH: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION: the subscription was made with another filter. Delete it, or use another name. Metadata: `subscription`."""
+    ERROR_REASON_SUBSCRIPTION_QUOTA: _ErrorReason.ValueType  # 32
+    """RESOURCE_EXHAUSTED: the tenant has as many subscriptions as it may have. Delete one. Metadata: `subscription`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, each with its status code and what `ErrorInfo.metadata` holds. The domain is "keepwell". Every error but INTERNAL has one;
@@ -97,7 +103,13 @@ ERROR_REASON_CLOCK_SKEW: ErrorReason.ValueType  # 14
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
 """UNAVAILABLE: more work is waiting than will be done in time. Nothing was done; send it again."""
 ERROR_REASON_SLOW_READER: ErrorReason.ValueType  # 16
-"""RESOURCE_EXHAUSTED: the stream was not read for too long. Metadata: `last_token`, which resumes it."""
+"""RESOURCE_EXHAUSTED: the stream was not read for too long. Metadata of a watch: `last_token`, which resumes it."""
 ERROR_REASON_NOT_SERVED: ErrorReason.ValueType  # 17
 """UNIMPLEMENTED: the method belongs to the contract, and this version does not serve it. Metadata: `method`."""
+ERROR_REASON_SUBSCRIPTION_NOT_FOUND: ErrorReason.ValueType  # 30
+"""NOT_FOUND: the tenant has no such subscription, or it was just deleted. Metadata: `subscription`."""
+ERROR_REASON_SUBSCRIPTION_FILTER_MISMATCH: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION: the subscription was made with another filter. Delete it, or use another name. Metadata: `subscription`."""
+ERROR_REASON_SUBSCRIPTION_QUOTA: ErrorReason.ValueType  # 32
+"""RESOURCE_EXHAUSTED: the tenant has as many subscriptions as it may have. Delete one. Metadata: `subscription`."""
 global___ErrorReason = ErrorReason

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keepwell.v1 import decision_pb2 as keepwell_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekeepwell/v1/feed_service.proto\x12\x0bkeepwell.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeepwell/v1/decision.proto\"\xad\x01\n\tFeedStart\x12*\n\x08\x65\x61rliest\x18\x01 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12(\n\x06latest\x18\x02 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\x0f\n\x05\x61\x66ter\x18\x03 \x01(\tH\x00\x12-\n\x07\x61t_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\n\n\x08position\"\xc4\x01\n\nFeedFilter\x12.\n\x06stages\x18\x01 \x03(\x0e\x32\x1e.keepwell.v1.InterventionStage\x12\x32\n\x08\x63hannels\x18\x02 \x03(\x0e\x32 .keepwell.v1.InterventionChannel\x12&\n\x08verdicts\x18\x03 \x03(\x0e\x32\x14.keepwell.v1.Verdict\x12\x10\n\x08lead_ids\x18\x04 \x03(\t\x12\x18\n\x10\x65scalations_only\x18\x05 \x01(\x08\"\x95\x01\n\x15WatchDecisionsRequest\x12%\n\x05start\x18\x01 \x01(\x0b\x32\x16.keepwell.v1.FeedStart\x12\'\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x17.keepwell.v1.FeedFilter\x12,\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"l\n\x16WatchDecisionsResponse\x12(\n\tdecisions\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Decision\x12\x12\n\ncheckpoint\x18\x02 \x01(\x08\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\xd4\x01\n\x10SubscribeRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\'\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x17.keepwell.v1.FeedFilter\x12\x17\n\x0fmax_outstanding\x18\x04 \x01(\x05\x12/\n\x0c\x61\x63k_deadline\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05start\x18\x06 \x01(\x0b\x32\x16.keepwell.v1.FeedStart\"Y\n\x08\x44\x65livery\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\'\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0b\x32\x15.keepwell.v1.Decision\">\n\x11SubscribeResponse\x12)\n\ndeliveries\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Delivery\"@\n\x12\x41\x63knowledgeRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65livery_ids\x18\x02 \x03(\t\"\x15\n\x13\x41\x63knowledgeResponse\"k\n\rRejectRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65livery_ids\x18\x02 \x03(\t\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x10\n\x0eRejectResponse\"\x84\x01\n\x0cSubscription\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0b\n\x03lag\x18\x02 \x01(\x03\x12>\n\x1aoldest_unacknowledged_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tconsumers\x18\x04 \x03(\t\"A\n\x18ListSubscriptionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"f\n\x19ListSubscriptionsResponse\x12\x30\n\rsubscriptions\x18\x01 \x03(\x0b\x32\x19.keepwell.v1.Subscription\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x44\x65leteSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteSubscriptionResponse\"V\n\x17SeekSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12%\n\x05start\x18\x02 \x01(\x0b\x32\x16.keepwell.v1.FeedStart\"\x1a\n\x18SeekSubscriptionResponse\"U\n\x16ListDeadLettersRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x17ListDeadLettersResponse\x12)\n\ndeliveries\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd7\x05\n\x0b\x46\x65\x65\x64Service\x12[\n\x0eWatchDecisions\x12\".keepwell.v1.WatchDecisionsRequest\x1a#.keepwell.v1.WatchDecisionsResponse0\x01\x12L\n\tSubscribe\x12\x1d.keepwell.v1.SubscribeRequest\x1a\x1e.keepwell.v1.SubscribeResponse0\x01\x12P\n\x0b\x41\x63knowledge\x12\x1f.keepwell.v1.AcknowledgeRequest\x1a .keepwell.v1.AcknowledgeResponse\x12\x41\n\x06Reject\x12\x1a.keepwell.v1.RejectRequest\x1a\x1b.keepwell.v1.RejectResponse\x12\x62\n\x11ListSubscriptions\x12%.keepwell.v1.ListSubscriptionsRequest\x1a&.keepwell.v1.ListSubscriptionsResponse\x12\x65\n\x12\x44\x65leteSubscription\x12&.keepwell.v1.DeleteSubscriptionRequest\x1a\'.keepwell.v1.DeleteSubscriptionResponse\x12_\n\x10SeekSubscription\x12$.keepwell.v1.SeekSubscriptionRequest\x1a%.keepwell.v1.SeekSubscriptionResponse\x12\\\n\x0fListDeadLetters\x12#.keepwell.v1.ListDeadLettersRequest\x1a$.keepwell.v1.ListDeadLettersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekeepwell/v1/feed_service.proto\x12\x0bkeepwell.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeepwell/v1/decision.proto\"\xad\x01\n\tFeedStart\x12*\n\x08\x65\x61rliest\x18\x01 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12(\n\x06latest\x18\x02 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\x0f\n\x05\x61\x66ter\x18\x03 \x01(\tH\x00\x12-\n\x07\x61t_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\n\n\x08position\"\xc4\x01\n\nFeedFilter\x12.\n\x06stages\x18\x01 \x03(\x0e\x32\x1e.keepwell.v1.InterventionStage\x12\x32\n\x08\x63hannels\x18\x02 \x03(\x0e\x32 .keepwell.v1.InterventionChannel\x12&\n\x08verdicts\x18\x03 \x03(\x0e\x32\x14.keepwell.v1.Verdict\x12\x10\n\x08lead_ids\x18\x04 \x03(\t\x12\x18\n\x10\x65scalations_only\x18\x05 \x01(\x08\"\x95\x01\n\x15WatchDecisionsRequest\x12%\n\x05start\x18\x01 \x01(\x0b\x32\x16.keepwell.v1.FeedStart\x12\'\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x17.keepwell.v1.FeedFilter\x12,\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"l\n\x16WatchDecisionsResponse\x12(\n\tdecisions\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Decision\x12\x12\n\ncheckpoint\x18\x02 \x01(\x08\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\xea\x01\n\x10SubscribeRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\'\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x17.keepwell.v1.FeedFilter\x12\x17\n\x0fmax_outstanding\x18\x04 \x01(\x05\x12/\n\x0c\x61\x63k_deadline\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05start\x18\x06 \x01(\x0b\x32\x16.keepwell.v1.FeedStart\x12\x14\n\x0cmax_attempts\x18\x07 \x01(\x05\"|\n\x08\x44\x65livery\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\'\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0b\x32\x15.keepwell.v1.Decision\x12!\n\x03gap\x18\x04 \x01(\x0b\x32\x14.keepwell.v1.FeedGap\"\xa3\x01\n\x07\x46\x65\x65\x64Gap\x12\x0e\n\x06missed\x18\x01 \x01(\x03\x12.\n\nfirst_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x66irst_log_id\x18\x04 \x01(\t\x12\x13\n\x0blast_log_id\x18\x05 \x01(\t\">\n\x11SubscribeResponse\x12)\n\ndeliveries\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Delivery\"@\n\x12\x41\x63knowledgeRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65livery_ids\x18\x02 \x03(\t\"\x15\n\x13\x41\x63knowledgeResponse\"k\n\rRejectRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65livery_ids\x18\x02 \x03(\t\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x10\n\x0eRejectResponse\"\xdb\x01\n\x0cSubscription\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0b\n\x03lag\x18\x02 \x01(\x03\x12>\n\x1aoldest_unacknowledged_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tconsumers\x18\x04 \x03(\t\x12\x16\n\x0eunacknowledged\x18\x05 \x01(\x03\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x06 \x01(\x03\x12\'\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x17.keepwell.v1.FeedFilter\"A\n\x18ListSubscriptionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"f\n\x19ListSubscriptionsResponse\x12\x30\n\rsubscriptions\x18\x01 \x03(\x0b\x32\x19.keepwell.v1.Subscription\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x44\x65leteSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteSubscriptionResponse\"V\n\x17SeekSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12%\n\x05start\x18\x02 \x01(\x0b\x32\x16.keepwell.v1.FeedStart\"\x1a\n\x18SeekSubscriptionResponse\"U\n\x16ListDeadLettersRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x17ListDeadLettersResponse\x12)\n\ndeliveries\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd7\x05\n\x0b\x46\x65\x65\x64Service\x12[\n\x0eWatchDecisions\x12\".keepwell.v1.WatchDecisionsRequest\x1a#.keepwell.v1.WatchDecisionsResponse0\x01\x12L\n\tSubscribe\x12\x1d.keepwell.v1.SubscribeRequest\x1a\x1e.keepwell.v1.SubscribeResponse0\x01\x12P\n\x0b\x41\x63knowledge\x12\x1f.keepwell.v1.AcknowledgeRequest\x1a .keepwell.v1.AcknowledgeResponse\x12\x41\n\x06Reject\x12\x1a.keepwell.v1.RejectRequest\x1a\x1b.keepwell.v1.RejectResponse\x12\x62\n\x11ListSubscriptions\x12%.keepwell.v1.ListSubscriptionsRequest\x1a&.keepwell.v1.ListSubscriptionsResponse\x12\x65\n\x12\x44\x65leteSubscription\x12&.keepwell.v1.DeleteSubscriptionRequest\x1a\'.keepwell.v1.DeleteSubscriptionResponse\x12_\n\x10SeekSubscription\x12$.keepwell.v1.SeekSubscriptionRequest\x1a%.keepwell.v1.SeekSubscriptionResponse\x12\\\n\x0fListDeadLetters\x12#.keepwell.v1.ListDeadLettersRequest\x1a$.keepwell.v1.ListDeadLettersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,37 +44,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHDECISIONSRESPONSE']._serialized_start=696
   _globals['_WATCHDECISIONSRESPONSE']._serialized_end=804
   _globals['_SUBSCRIBEREQUEST']._serialized_start=807
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=1019
-  _globals['_DELIVERY']._serialized_start=1021
-  _globals['_DELIVERY']._serialized_end=1110
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=1112
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=1174
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=1176
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=1240
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=1242
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=1263
-  _globals['_REJECTREQUEST']._serialized_start=1265
-  _globals['_REJECTREQUEST']._serialized_end=1372
-  _globals['_REJECTRESPONSE']._serialized_start=1374
-  _globals['_REJECTRESPONSE']._serialized_end=1390
-  _globals['_SUBSCRIPTION']._serialized_start=1393
-  _globals['_SUBSCRIPTION']._serialized_end=1525
-  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_start=1527
-  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_end=1592
-  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_start=1594
-  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_end=1696
-  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_start=1698
-  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_end=1747
-  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_start=1749
-  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_end=1777
-  _globals['_SEEKSUBSCRIPTIONREQUEST']._serialized_start=1779
-  _globals['_SEEKSUBSCRIPTIONREQUEST']._serialized_end=1865
-  _globals['_SEEKSUBSCRIPTIONRESPONSE']._serialized_start=1867
-  _globals['_SEEKSUBSCRIPTIONRESPONSE']._serialized_end=1893
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1895
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1980
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1982
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=2075
-  _globals['_FEEDSERVICE']._serialized_start=2078
-  _globals['_FEEDSERVICE']._serialized_end=2805
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=1041
+  _globals['_DELIVERY']._serialized_start=1043
+  _globals['_DELIVERY']._serialized_end=1167
+  _globals['_FEEDGAP']._serialized_start=1170
+  _globals['_FEEDGAP']._serialized_end=1333
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=1335
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=1397
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=1399
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=1463
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=1465
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=1486
+  _globals['_REJECTREQUEST']._serialized_start=1488
+  _globals['_REJECTREQUEST']._serialized_end=1595
+  _globals['_REJECTRESPONSE']._serialized_start=1597
+  _globals['_REJECTRESPONSE']._serialized_end=1613
+  _globals['_SUBSCRIPTION']._serialized_start=1616
+  _globals['_SUBSCRIPTION']._serialized_end=1835
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_start=1837
+  _globals['_LISTSUBSCRIPTIONSREQUEST']._serialized_end=1902
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_start=1904
+  _globals['_LISTSUBSCRIPTIONSRESPONSE']._serialized_end=2006
+  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_start=2008
+  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_end=2057
+  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_start=2059
+  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_end=2087
+  _globals['_SEEKSUBSCRIPTIONREQUEST']._serialized_start=2089
+  _globals['_SEEKSUBSCRIPTIONREQUEST']._serialized_end=2175
+  _globals['_SEEKSUBSCRIPTIONRESPONSE']._serialized_start=2177
+  _globals['_SEEKSUBSCRIPTIONRESPONSE']._serialized_end=2203
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=2205
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=2290
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=2292
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=2385
+  _globals['_FEEDSERVICE']._serialized_start=2388
+  _globals['_FEEDSERVICE']._serialized_end=3115
 # @@protoc_insertion_point(module_scope)

@@ -171,23 +171,28 @@ class SubscribeRequest(google.protobuf.message.Message):
     MAX_OUTSTANDING_FIELD_NUMBER: builtins.int
     ACK_DEADLINE_FIELD_NUMBER: builtins.int
     START_FIELD_NUMBER: builtins.int
+    MAX_ATTEMPTS_FIELD_NUMBER: builtins.int
     subscription: builtins.str
-    """Its name."""
+    """Its name: 1 to 128 bytes of printable ASCII without spaces. A tenant has at most 100."""
     consumer: builtins.str
-    """The consumer's name."""
+    """The consumer's name, by which its unacknowledged deliveries are counted: as above. Give each process its own."""
     max_outstanding: builtins.int
-    """Deliveries that may be unacknowledged at once."""
+    """Deliveries that this consumer may have unacknowledged at once: 1 to 1,000; 0 means 100."""
+    max_attempts: builtins.int
+    """How often a delivery that this consumer would take may have been tried: 1 to 100; 0 means 5. One that was tried so often goes to the dead
+    letters instead.
+    """
     @property
     def filter(self) -> global___FeedFilter:
-        """What it is about; fixed when it is new."""
+        """What the subscription is about; fixed when it is new. Another filter later is FAILED_PRECONDITION/SUBSCRIPTION_FILTER_MISMATCH."""
 
     @property
     def ack_deadline(self) -> google.protobuf.duration_pb2.Duration:
-        """How long a delivery may take."""
+        """How long this consumer may take for a delivery: 0.1 to 3,600 seconds; absent means 30."""
 
     @property
     def start(self) -> global___FeedStart:
-        """Where it starts when it is new."""
+        """Where the subscription starts when it is new; ignored when it is not."""
 
     def __init__(
         self,
@@ -198,28 +203,36 @@ class SubscribeRequest(google.protobuf.message.Message):
         max_outstanding: builtins.int = ...,
         ack_deadline: google.protobuf.duration_pb2.Duration | None = ...,
         start: global___FeedStart | None = ...,
+        max_attempts: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ack_deadline", b"ack_deadline", "filter", b"filter", "start", b"start"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ack_deadline", b"ack_deadline", "consumer", b"consumer", "filter", b"filter", "max_outstanding", b"max_outstanding", "start", b"start", "subscription", b"subscription"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ack_deadline", b"ack_deadline", "consumer", b"consumer", "filter", b"filter", "max_attempts", b"max_attempts", "max_outstanding", b"max_outstanding", "start", b"start", "subscription", b"subscription"]) -> None: ...
 
 global___SubscribeRequest = SubscribeRequest
 
 @typing.final
 class Delivery(google.protobuf.message.Message):
-    """One decision, handed to one consumer."""
+    """One decision, or one gap, handed to one consumer."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DELIVERY_ID_FIELD_NUMBER: builtins.int
     ATTEMPT_FIELD_NUMBER: builtins.int
     DECISION_FIELD_NUMBER: builtins.int
+    GAP_FIELD_NUMBER: builtins.int
     delivery_id: builtins.str
-    """Unique."""
+    """Names this attempt; opaque, bound to the tenant and the subscription."""
     attempt: builtins.int
     """1 is the first."""
     @property
     def decision(self) -> keepwell.v1.decision_pb2.Decision:
-        """The decision."""
+        """The decision; absent in a gap."""
+
+    @property
+    def gap(self) -> global___FeedGap:
+        """Set instead of a decision when retention removed decisions before they were acknowledged. It is acknowledged like a decision and comes
+        again until it is, but never becomes a dead letter.
+        """
 
     def __init__(
         self,
@@ -227,11 +240,51 @@ class Delivery(google.protobuf.message.Message):
         delivery_id: builtins.str = ...,
         attempt: builtins.int = ...,
         decision: keepwell.v1.decision_pb2.Decision | None = ...,
+        gap: global___FeedGap | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["decision", b"decision"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "decision", b"decision", "delivery_id", b"delivery_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["decision", b"decision", "gap", b"gap"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "decision", b"decision", "delivery_id", b"delivery_id", "gap", b"gap"]) -> None: ...
 
 global___Delivery = Delivery
+
+@typing.final
+class FeedGap(google.protobuf.message.Message):
+    """Decisions that the subscription will never see: the log no longer held them when it came to them."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MISSED_FIELD_NUMBER: builtins.int
+    FIRST_TIME_FIELD_NUMBER: builtins.int
+    LAST_TIME_FIELD_NUMBER: builtins.int
+    FIRST_LOG_ID_FIELD_NUMBER: builtins.int
+    LAST_LOG_ID_FIELD_NUMBER: builtins.int
+    missed: builtins.int
+    """How many, the filter not applied: which of them it would have let through is not known any more."""
+    first_log_id: builtins.str
+    """The place of the first in the log."""
+    last_log_id: builtins.str
+    """The place of the last in the log."""
+    @property
+    def first_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the first of them was committed."""
+
+    @property
+    def last_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the last of them was committed."""
+
+    def __init__(
+        self,
+        *,
+        missed: builtins.int = ...,
+        first_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        last_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        first_log_id: builtins.str = ...,
+        last_log_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["first_time", b"first_time", "last_time", b"last_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["first_log_id", b"first_log_id", "first_time", b"first_time", "last_log_id", b"last_log_id", "last_time", b"last_time", "missed", b"missed"]) -> None: ...
+
+global___FeedGap = FeedGap
 
 @typing.final
 class SubscribeResponse(google.protobuf.message.Message):
@@ -242,7 +295,7 @@ class SubscribeResponse(google.protobuf.message.Message):
     DELIVERIES_FIELD_NUMBER: builtins.int
     @property
     def deliveries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Delivery]:
-        """Oldest first."""
+        """Oldest first, at most 256. Decisions of one lead come in their order to a subscription with one consumer, unless one comes again."""
 
     def __init__(
         self,
@@ -265,7 +318,7 @@ class AcknowledgeRequest(google.protobuf.message.Message):
     """The subscription."""
     @property
     def delivery_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The deliveries."""
+        """The deliveries, at most 1,000."""
 
     def __init__(
         self,
@@ -302,11 +355,11 @@ class RejectRequest(google.protobuf.message.Message):
     """The subscription."""
     @property
     def delivery_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The deliveries."""
+        """The deliveries, at most 1,000."""
 
     @property
     def retry_after(self) -> google.protobuf.duration_pb2.Duration:
-        """How much later."""
+        """How much later: 0 to 604,800 seconds (a week); absent means at once."""
 
     def __init__(
         self,
@@ -342,17 +395,30 @@ class Subscription(google.protobuf.message.Message):
     LAG_FIELD_NUMBER: builtins.int
     OLDEST_UNACKNOWLEDGED_TIME_FIELD_NUMBER: builtins.int
     CONSUMERS_FIELD_NUMBER: builtins.int
+    UNACKNOWLEDGED_FIELD_NUMBER: builtins.int
+    DEAD_LETTERS_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Its name."""
     lag: builtins.int
-    """Decisions it has not been handed yet."""
+    """Decisions it has not been handed yet, the filter not applied. When the store does not know it by heart (after a start in the middle of
+    the log), they are counted one by one, up to 10,000.
+    """
+    unacknowledged: builtins.int
+    """Deliveries that are handed out, or were rejected, and are not acknowledged."""
+    dead_letters: builtins.int
+    """Dead letters that are kept."""
     @property
     def oldest_unacknowledged_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The oldest that is not acknowledged."""
+        """When the oldest decision was committed that is not acknowledged, handed out or not; absent when there is none."""
 
     @property
     def consumers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Who takes work from it."""
+        """Who takes work from it, or has some unacknowledged."""
+
+    @property
+    def filter(self) -> global___FeedFilter:
+        """What it is about."""
 
     def __init__(
         self,
@@ -361,9 +427,12 @@ class Subscription(google.protobuf.message.Message):
         lag: builtins.int = ...,
         oldest_unacknowledged_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         consumers: collections.abc.Iterable[builtins.str] | None = ...,
+        unacknowledged: builtins.int = ...,
+        dead_letters: builtins.int = ...,
+        filter: global___FeedFilter | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["oldest_unacknowledged_time", b"oldest_unacknowledged_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["consumers", b"consumers", "lag", b"lag", "oldest_unacknowledged_time", b"oldest_unacknowledged_time", "subscription", b"subscription"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter", "oldest_unacknowledged_time", b"oldest_unacknowledged_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["consumers", b"consumers", "dead_letters", b"dead_letters", "filter", b"filter", "lag", b"lag", "oldest_unacknowledged_time", b"oldest_unacknowledged_time", "subscription", b"subscription", "unacknowledged", b"unacknowledged"]) -> None: ...
 
 global___Subscription = Subscription
 
@@ -376,7 +445,7 @@ class ListSubscriptionsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many."""
+    """How many: 0 to 100; 0 means 50."""
     page_token: builtins.str
     """From the previous page."""
     def __init__(
@@ -398,7 +467,7 @@ class ListSubscriptionsResponse(google.protobuf.message.Message):
     SUBSCRIPTIONS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page."""
+    """For the next page; empty when this is the last."""
     @property
     def subscriptions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Subscription]:
         """By name."""
@@ -421,7 +490,7 @@ class DeleteSubscriptionRequest(google.protobuf.message.Message):
 
     SUBSCRIPTION_FIELD_NUMBER: builtins.int
     subscription: builtins.str
-    """Its name."""
+    """Its name; one that is not there is NOT_FOUND/SUBSCRIPTION_NOT_FOUND."""
     def __init__(
         self,
         *,
@@ -452,10 +521,10 @@ class SeekSubscriptionRequest(google.protobuf.message.Message):
     SUBSCRIPTION_FIELD_NUMBER: builtins.int
     START_FIELD_NUMBER: builtins.int
     subscription: builtins.str
-    """Its name."""
+    """The subscription."""
     @property
     def start(self) -> global___FeedStart:
-        """The new place."""
+        """The new place; it has to be given. A token has to be one for the subscription's filter."""
 
     def __init__(
         self,
@@ -492,7 +561,7 @@ class ListDeadLettersRequest(google.protobuf.message.Message):
     subscription: builtins.str
     """The subscription."""
     page_size: builtins.int
-    """How many."""
+    """How many: 0 to 500; 0 means 50."""
     page_token: builtins.str
     """From the previous page."""
     def __init__(
@@ -515,10 +584,10 @@ class ListDeadLettersResponse(google.protobuf.message.Message):
     DELIVERIES_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page."""
+    """For the next page; empty when this is the last."""
     @property
     def deliveries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Delivery]:
-        """Oldest first."""
+        """Oldest first; `attempt` is how often each was tried, and the last attempt's id is the `delivery_id`."""
 
     def __init__(
         self,

@@ -90,49 +90,57 @@ class FeedServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Subscribe(self, request, context):
-        """A durable named subscription; consumers that share the name share the work. At least once. Not served yet.
+        """Take work from a durable named subscription, which is made when there is none of this name. Consumers that share the name share the
+        work, on any server process. At least once: a delivery that is not acknowledged comes again after its deadline, to any consumer, and
+        after `max_attempts` it goes to the subscription's dead letters. The stream goes on until the caller leaves, the server drains (it then
+        ends with OK) or the subscription is deleted (NOT_FOUND/SUBSCRIPTION_NOT_FOUND). The stream's headers come when the subscription stands:
+        what is decided from then on will be handed out. Deadlines run on the store's own clock, whatever clock the tenant has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Acknowledge(self, request, context):
-        """Deliveries are done. Not served yet.
+        """Deliveries are done, and do not come again. One that is done already, came again meanwhile or was given up is no error, so a retry is
+        safe. An id that this subscription did not issue is INVALID_ARGUMENT/INVALID_FIELD that names it, and nothing of the call is done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Reject(self, request, context):
-        """Deliveries are to come again later. Not served yet.
+        """Deliveries are to come again later, to any consumer. One that is done already or came again meanwhile is left alone; ids are checked as
+        in Acknowledge.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSubscriptions(self, request, context):
-        """The tenant's subscriptions, with lag and consumers. Not served yet.
+        """The tenant's subscriptions by name, with lag and consumers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSubscription(self, request, context):
-        """Forget a subscription. Not served yet.
+        """Forget a subscription, what it has not acknowledged and its dead letters. Its open streams end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SeekSubscription(self, request, context):
-        """Move a subscription to another place in the feed. Not served yet.
+        """Move a subscription to another place in the feed, back or ahead. What was handed out before counts no more: its acknowledgements change
+        nothing. Open streams go on from the new place; dead letters stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDeadLetters(self, request, context):
-        """Deliveries that were given up. Not served yet.
+        """Deliveries that were given up after `max_attempts`, oldest first. The newest 10,000 of a subscription are kept, beyond the log's
+        retention, until it is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -33,43 +33,56 @@ class FeedServiceStub:
         keepwell.v1.feed_service_pb2.SubscribeRequest,
         keepwell.v1.feed_service_pb2.SubscribeResponse,
     ]
-    """A durable named subscription; consumers that share the name share the work. At least once. Not served yet."""
+    """Take work from a durable named subscription, which is made when there is none of this name. Consumers that share the name share the
+    work, on any server process. At least once: a delivery that is not acknowledged comes again after its deadline, to any consumer, and
+    after `max_attempts` it goes to the subscription's dead letters. The stream goes on until the caller leaves, the server drains (it then
+    ends with OK) or the subscription is deleted (NOT_FOUND/SUBSCRIPTION_NOT_FOUND). The stream's headers come when the subscription stands:
+    what is decided from then on will be handed out. Deadlines run on the store's own clock, whatever clock the tenant has.
+    """
 
     Acknowledge: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.AcknowledgeRequest,
         keepwell.v1.feed_service_pb2.AcknowledgeResponse,
     ]
-    """Deliveries are done. Not served yet."""
+    """Deliveries are done, and do not come again. One that is done already, came again meanwhile or was given up is no error, so a retry is
+    safe. An id that this subscription did not issue is INVALID_ARGUMENT/INVALID_FIELD that names it, and nothing of the call is done.
+    """
 
     Reject: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.RejectRequest,
         keepwell.v1.feed_service_pb2.RejectResponse,
     ]
-    """Deliveries are to come again later. Not served yet."""
+    """Deliveries are to come again later, to any consumer. One that is done already or came again meanwhile is left alone; ids are checked as
+    in Acknowledge.
+    """
 
     ListSubscriptions: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.ListSubscriptionsRequest,
         keepwell.v1.feed_service_pb2.ListSubscriptionsResponse,
     ]
-    """The tenant's subscriptions, with lag and consumers. Not served yet."""
+    """The tenant's subscriptions by name, with lag and consumers."""
 
     DeleteSubscription: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.DeleteSubscriptionRequest,
         keepwell.v1.feed_service_pb2.DeleteSubscriptionResponse,
     ]
-    """Forget a subscription. Not served yet."""
+    """Forget a subscription, what it has not acknowledged and its dead letters. Its open streams end."""
 
     SeekSubscription: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.SeekSubscriptionRequest,
         keepwell.v1.feed_service_pb2.SeekSubscriptionResponse,
     ]
-    """Move a subscription to another place in the feed. Not served yet."""
+    """Move a subscription to another place in the feed, back or ahead. What was handed out before counts no more: its acknowledgements change
+    nothing. Open streams go on from the new place; dead letters stay.
+    """
 
     ListDeadLetters: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.ListDeadLettersRequest,
         keepwell.v1.feed_service_pb2.ListDeadLettersResponse,
     ]
-    """Deliveries that were given up. Not served yet."""
+    """Deliveries that were given up after `max_attempts`, oldest first. The newest 10,000 of a subscription are kept, beyond the log's
+    retention, until it is deleted.
+    """
 
 class FeedServiceAsyncStub:
     """Streams the tenant's decisions: ordered per lead, gap-free within retention, resumable."""
@@ -86,43 +99,56 @@ class FeedServiceAsyncStub:
         keepwell.v1.feed_service_pb2.SubscribeRequest,
         keepwell.v1.feed_service_pb2.SubscribeResponse,
     ]
-    """A durable named subscription; consumers that share the name share the work. At least once. Not served yet."""
+    """Take work from a durable named subscription, which is made when there is none of this name. Consumers that share the name share the
+    work, on any server process. At least once: a delivery that is not acknowledged comes again after its deadline, to any consumer, and
+    after `max_attempts` it goes to the subscription's dead letters. The stream goes on until the caller leaves, the server drains (it then
+    ends with OK) or the subscription is deleted (NOT_FOUND/SUBSCRIPTION_NOT_FOUND). The stream's headers come when the subscription stands:
+    what is decided from then on will be handed out. Deadlines run on the store's own clock, whatever clock the tenant has.
+    """
 
     Acknowledge: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.AcknowledgeRequest,
         keepwell.v1.feed_service_pb2.AcknowledgeResponse,
     ]
-    """Deliveries are done. Not served yet."""
+    """Deliveries are done, and do not come again. One that is done already, came again meanwhile or was given up is no error, so a retry is
+    safe. An id that this subscription did not issue is INVALID_ARGUMENT/INVALID_FIELD that names it, and nothing of the call is done.
+    """
 
     Reject: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.RejectRequest,
         keepwell.v1.feed_service_pb2.RejectResponse,
     ]
-    """Deliveries are to come again later. Not served yet."""
+    """Deliveries are to come again later, to any consumer. One that is done already or came again meanwhile is left alone; ids are checked as
+    in Acknowledge.
+    """
 
     ListSubscriptions: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.ListSubscriptionsRequest,
         keepwell.v1.feed_service_pb2.ListSubscriptionsResponse,
     ]
-    """The tenant's subscriptions, with lag and consumers. Not served yet."""
+    """The tenant's subscriptions by name, with lag and consumers."""
 
     DeleteSubscription: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.DeleteSubscriptionRequest,
         keepwell.v1.feed_service_pb2.DeleteSubscriptionResponse,
     ]
-    """Forget a subscription. Not served yet."""
+    """Forget a subscription, what it has not acknowledged and its dead letters. Its open streams end."""
 
     SeekSubscription: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.SeekSubscriptionRequest,
         keepwell.v1.feed_service_pb2.SeekSubscriptionResponse,
     ]
-    """Move a subscription to another place in the feed. Not served yet."""
+    """Move a subscription to another place in the feed, back or ahead. What was handed out before counts no more: its acknowledgements change
+    nothing. Open streams go on from the new place; dead letters stay.
+    """
 
     ListDeadLetters: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.feed_service_pb2.ListDeadLettersRequest,
         keepwell.v1.feed_service_pb2.ListDeadLettersResponse,
     ]
-    """Deliveries that were given up. Not served yet."""
+    """Deliveries that were given up after `max_attempts`, oldest first. The newest 10,000 of a subscription are kept, beyond the log's
+    retention, until it is deleted.
+    """
 
 class FeedServiceServicer(metaclass=abc.ABCMeta):
     """Streams the tenant's decisions: ordered per lead, gap-free within retention, resumable."""
@@ -143,7 +169,12 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.feed_service_pb2.SubscribeRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[keepwell.v1.feed_service_pb2.SubscribeResponse], collections.abc.AsyncIterator[keepwell.v1.feed_service_pb2.SubscribeResponse]]:
-        """A durable named subscription; consumers that share the name share the work. At least once. Not served yet."""
+        """Take work from a durable named subscription, which is made when there is none of this name. Consumers that share the name share the
+        work, on any server process. At least once: a delivery that is not acknowledged comes again after its deadline, to any consumer, and
+        after `max_attempts` it goes to the subscription's dead letters. The stream goes on until the caller leaves, the server drains (it then
+        ends with OK) or the subscription is deleted (NOT_FOUND/SUBSCRIPTION_NOT_FOUND). The stream's headers come when the subscription stands:
+        what is decided from then on will be handed out. Deadlines run on the store's own clock, whatever clock the tenant has.
+        """
 
     @abc.abstractmethod
     def Acknowledge(
@@ -151,7 +182,9 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.feed_service_pb2.AcknowledgeRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.feed_service_pb2.AcknowledgeResponse, collections.abc.Awaitable[keepwell.v1.feed_service_pb2.AcknowledgeResponse]]:
-        """Deliveries are done. Not served yet."""
+        """Deliveries are done, and do not come again. One that is done already, came again meanwhile or was given up is no error, so a retry is
+        safe. An id that this subscription did not issue is INVALID_ARGUMENT/INVALID_FIELD that names it, and nothing of the call is done.
+        """
 
     @abc.abstractmethod
     def Reject(
@@ -159,7 +192,9 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.feed_service_pb2.RejectRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.feed_service_pb2.RejectResponse, collections.abc.Awaitable[keepwell.v1.feed_service_pb2.RejectResponse]]:
-        """Deliveries are to come again later. Not served yet."""
+        """Deliveries are to come again later, to any consumer. One that is done already or came again meanwhile is left alone; ids are checked as
+        in Acknowledge.
+        """
 
     @abc.abstractmethod
     def ListSubscriptions(
@@ -167,7 +202,7 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.feed_service_pb2.ListSubscriptionsRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.feed_service_pb2.ListSubscriptionsResponse, collections.abc.Awaitable[keepwell.v1.feed_service_pb2.ListSubscriptionsResponse]]:
-        """The tenant's subscriptions, with lag and consumers. Not served yet."""
+        """The tenant's subscriptions by name, with lag and consumers."""
 
     @abc.abstractmethod
     def DeleteSubscription(
@@ -175,7 +210,7 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.feed_service_pb2.DeleteSubscriptionRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.feed_service_pb2.DeleteSubscriptionResponse, collections.abc.Awaitable[keepwell.v1.feed_service_pb2.DeleteSubscriptionResponse]]:
-        """Forget a subscription. Not served yet."""
+        """Forget a subscription, what it has not acknowledged and its dead letters. Its open streams end."""
 
     @abc.abstractmethod
     def SeekSubscription(
@@ -183,7 +218,9 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.feed_service_pb2.SeekSubscriptionRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.feed_service_pb2.SeekSubscriptionResponse, collections.abc.Awaitable[keepwell.v1.feed_service_pb2.SeekSubscriptionResponse]]:
-        """Move a subscription to another place in the feed. Not served yet."""
+        """Move a subscription to another place in the feed, back or ahead. What was handed out before counts no more: its acknowledgements change
+        nothing. Open streams go on from the new place; dead letters stay.
+        """
 
     @abc.abstractmethod
     def ListDeadLetters(
@@ -191,6 +228,8 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.feed_service_pb2.ListDeadLettersRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.feed_service_pb2.ListDeadLettersResponse, collections.abc.Awaitable[keepwell.v1.feed_service_pb2.ListDeadLettersResponse]]:
-        """Deliveries that were given up. Not served yet."""
+        """Deliveries that were given up after `max_attempts`, oldest first. The newest 10,000 of a subscription are kept, beyond the log's
+        retention, until it is deleted.
+        """
 
 def add_FeedServiceServicer_to_server(servicer: FeedServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -1,7 +1,13 @@
-"""The scripts: one reads a batch of leads at one instant, one commits it, one takes the leads that are due for review."""
+"""The scripts of the road, of its reviews, of the subscriptions and of the retention; each says at its top what it does."""
 
 from importlib.resources import files
 
 GATHER = files(__name__).joinpath("gather.lua").read_text()
 COMMIT = files(__name__).joinpath("commit.lua").read_text()
 TAKE_DUE = files(__name__).joinpath("take_due.lua").read_text()
+OPEN_SUBSCRIPTION = files(__name__).joinpath("open_subscription.lua").read_text()
+SEEK_SUBSCRIPTION = files(__name__).joinpath("seek_subscription.lua").read_text()
+DELETE_SUBSCRIPTION = files(__name__).joinpath("delete_subscription.lua").read_text()
+TAKE_DELIVERIES = files(__name__).joinpath("take_deliveries.lua").read_text()
+SETTLE_DELIVERIES = files(__name__).joinpath("settle_deliveries.lua").read_text()
+TRIM_LOG = files(__name__).joinpath("trim_log.lua").read_text()
