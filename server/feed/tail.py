@@ -6,8 +6,9 @@ until it has caught up, so a slow one costs neither memory nor anybody else's ti
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Any, TypeVar
 
 import structlog
 from redis.exceptions import RedisError
@@ -21,6 +22,8 @@ from server.store.log import parse_entry
 PAGE = 256
 WINDOW = 8_192
 BLOCK_MS = 1_000
+SHARED = 8  # a message of 256 decisions is a megabyte
+Made = TypeVar("Made")
 log = structlog.get_logger()
 
 
@@ -42,6 +45,7 @@ class Follower:
         self._floor: Position = ()
         self._task: asyncio.Task[None] | None = None
         self.wakes: set[asyncio.Event] = set()  # set whenever there is something new
+        self._shared: dict[tuple[object, int, Position], Any] = {}
 
     async def start(self) -> None:
         """Note where the log ends, and follow it from there."""
@@ -72,6 +76,16 @@ class Follower:
             if order(item.log_id) > order(position[place]):
                 return self.base + ahead
         return self.head
+
+    def shared(self, what: object, count: int, position: Position, make: Callable[[int, Position], Made]) -> Made:
+        """Return what was made for this place before, or make it; the newest few are kept."""
+        key = (what, count, position)
+        if key not in self._shared:
+            while len(self._shared) >= SHARED:
+                del self._shared[next(iter(self._shared))]
+            self._shared[key] = make(count, position)
+        made: Made = self._shared[key]
+        return made
 
     async def wait(self, count: int, seconds: float) -> bool:
         """Return whether there is an item at `count`, after waiting for it at most so long."""

@@ -1,10 +1,11 @@
 """One watcher: pages of the past until it has caught up, then what the follower reads; checkpoints in between.
 
-Everything sent up to a message's token was sent; a checkpoint is never ahead of data.
+Everything sent up to a message's token was sent; a checkpoint is never ahead of data. Watchers of one filter that stand at the same place
+share the whole step from there to the next message: selected, serialised and sealed once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from server.errors import ResumeTokenExpiredError
@@ -18,10 +19,21 @@ DRAIN_CHECK_SECONDS = 0.25
 
 
 class Batch(NamedTuple):
-    """Some items, and the position after them; without items it is a checkpoint."""
+    """A message as it is sent, and the token in it."""
 
-    items: list[FeedItem]
+    message: bytes
+    token: str
+
+
+class Step(NamedTuple):
+    """Where a step leads, and what is to be sent of it; no batch when the filter lets nothing through."""
+
+    batch: Batch | None
     position: Position
+    live_at: int | None  # the follower's count there; None when the watcher reads pages of its own
+
+
+Render = Callable[[list[FeedItem], Position], Batch]
 
 
 class Watch:
@@ -35,6 +47,7 @@ class Watch:
         follower: Follower,
         make_items: MakeItems,
         wanted: FeedFilter,
+        render: Render,
         heartbeat_seconds: float,
         draining: asyncio.Event,
     ) -> None:
@@ -44,6 +57,7 @@ class Watch:
         self._follower = follower
         self._make_items = make_items
         self._wanted = wanted
+        self._render = render
         self._heartbeat = heartbeat_seconds
         self._draining = draining
         self._live: tuple[Position, int] = ((), 0)  # a position, and the follower's count there
@@ -52,31 +66,47 @@ class Watch:
         """Yield everything after a position, then whatever is new, for as long as it is read."""
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
-        yield Batch([], position)
+        yield self._render([], position)
         while not self._draining.is_set():
-            items, after = await self._next(position, sent_at + self._heartbeat - loop.time())
-            wanted = [item for item in items if self._wanted.passes(item)]
-            position = after
-            if wanted or loop.time() >= sent_at + self._heartbeat:
-                yield Batch(wanted, position)
-                sent_at = loop.time()
+            step = await self._next(position, sent_at + self._heartbeat - loop.time())
+            position = step.position
+            if step.live_at is not None:
+                self._live = (position, step.live_at)
+            if step.batch is not None:
+                yield step.batch
+            elif loop.time() >= sent_at + self._heartbeat:
+                yield self._render([], position)
+            else:
+                continue
+            sent_at = loop.time()
 
-    async def _next(self, position: Position, patience: float) -> tuple[list[FeedItem], Position]:
+    async def _next(self, position: Position, patience: float) -> Step:
         count = self._count_of(position)
         if count is None:
-            if is_expired(position, await trimmed_position(self._client, self._partitions)):
-                raise ResumeTokenExpiredError("", "")
-            return await read_page(self._client, self._tenant, self._partitions, position, self._make_items)
+            return await self._page(position)
         if not await self._follower.wait(count, max(0.0, min(patience, DRAIN_CHECK_SECONDS))):
-            return [], position
+            return Step(None, position, count)
+        return self._follower.shared(self._wanted, count, position, self._step)
+
+    async def _page(self, position: Position) -> Step:
+        if is_expired(position, await trimmed_position(self._client, self._partitions)):
+            raise ResumeTokenExpiredError("", "")
+        items, position = await read_page(self._client, self._tenant, self._partitions, position, self._make_items)
+        return Step(self._batch(items, position), position, None)
+
+    def _step(self, count: int, position: Position) -> Step:
         entries = self._follower.since(count)
-        # After joining in the middle of the window, another partition's items may have been read already.
-        fresh = [item for place, item in entries if order(item.log_id) > order(position[place])]
+        fresh = []
         for place, item in entries:
+            # After joining in the middle of the window, another partition's items may have been read already.
             if order(item.log_id) > order(position[place]):
+                fresh.append(item)
                 position = moved(position, place, item.log_id)
-        self._live = (position, count + len(entries))
-        return fresh, position
+        return Step(self._batch(fresh, position), position, count + len(entries))
+
+    def _batch(self, items: list[FeedItem], position: Position) -> Batch | None:
+        wanted = [item for item in items if self._wanted.passes(item)]
+        return self._render(wanted, position) if wanted else None
 
     def _count_of(self, position: Position) -> int | None:
         """Return the follower's count at a position; None when the watcher has to read pages of its own."""

@@ -10,8 +10,8 @@ from server.convert.decision import embedded
 from server.convert.feed import filter_bytes, watch_of
 from server.errors import ResumeTokenExpiredError, SlowReaderError
 from server.feed.followers import Followers
-from server.feed.item import MakeItems
-from server.feed.token import filter_digest
+from server.feed.item import FeedItem, MakeItems
+from server.feed.token import Position, filter_digest
 from server.feed.watch import Batch, Watch
 from server.metrics import WATCHERS
 from server.rpc import Context, Handler
@@ -53,6 +53,12 @@ class FeedService:
         partitions = self._followers.partitions(caller.tenant)
         with WATCHERS.track_inprogress(), store_errors("; resume with the last token"):
             sealer = await self._starts.sealer()
+
+            def render(items: list[FeedItem], position: Position) -> Batch:
+                token = sealer.seal(caller.tenant, digest, position)
+                parts = [item.field for item in items] or [CHECKPOINT]
+                return Batch(b"".join([*parts, embedded(3, token.encode())]), token)
+
             position = await self._starts.position(request.start, caller.tenant, digest, partitions)
             async with self._followers.following(caller.tenant) as follower:
                 watch = Watch(
@@ -62,19 +68,19 @@ class FeedService:
                     follower,
                     self._make_items,
                     wanted,
+                    render,
                     heartbeat,
                     self._draining,
                 )
                 try:
                     async for batch in watch.batches(position):
-                        await self._send(context, batch, sealer.seal(caller.tenant, digest, batch.position))
+                        await self._send(context, batch)
                 except ResumeTokenExpiredError:
                     raise await self._starts.expired(caller.tenant, digest, partitions) from None
 
-    async def _send(self, context: Context, batch: Batch, token: str) -> None:
-        body = b"".join(item.field for item in batch.items) or CHECKPOINT
+    async def _send(self, context: Context, batch: Batch) -> None:
         try:
             async with asyncio.timeout(self._stall):
-                await context.write(body + embedded(3, token.encode()))
+                await context.write(batch.message)
         except TimeoutError as error:
-            raise SlowReaderError(token) from error
+            raise SlowReaderError(batch.token) from error

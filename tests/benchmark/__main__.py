@@ -20,6 +20,7 @@ from keepwell.v1.decision_service_pb2 import DecideRequest
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmark import fanout
 from tests.benchmark.latency import event_to_watcher
 from tests.benchmark.load import one, requests, stream, unary
 
@@ -131,7 +132,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="kwb") as folder:
-        found = measure(given.calls, given.rounds, folder)
+        found = measure(given.calls, given.rounds, folder) | fanout.measure(given.rounds)
     table = Table(
         "figure",
         "median",

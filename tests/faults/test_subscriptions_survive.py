@@ -10,7 +10,7 @@ from keepwell.v1 import decision_service_pb2 as messages
 from keepwell.v1 import decision_service_pb2_grpc, feed_service_pb2, feed_service_pb2_grpc
 
 from server.store.embedded import EmbeddedStore
-from tests.conftest import Running, free_port, start_server
+from tests.conftest import Running, start_server
 from tests.faults.consumer import HELD
 
 DECISIONS = 400
@@ -20,7 +20,7 @@ DECISIONS = 400
 def replicas(tmp_path: Path) -> Iterator[list[Running]]:
     """Two servers on one store."""
     store = EmbeddedStore.start(tmp_path)
-    servers = [start_server("--redis-url", store.url, port=port) for port in (free_port(), free_port() + 1)]
+    servers = [start_server("--redis-url", store.url) for _ in range(2)]
     yield servers
     for server in servers:
         if server.process.poll() is None:
