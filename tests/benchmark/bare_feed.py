@@ -28,7 +28,7 @@ async def main(port: str, body: bytes, count: int) -> None:
         return b""
 
     server = aio.server(options=[("grpc.so_reuseport", 0)])
-    methods = {
+    methods: dict[str, Any] = {
         "WatchDecisions": grpc.unary_stream_rpc_method_handler(watch),
         "Go": grpc.unary_unary_rpc_method_handler(go),
     }

@@ -10,9 +10,10 @@ from grpc_status import rpc_status
 from keepwell.v1 import decision_service_pb2 as messages
 from keepwell.v1 import decision_service_pb2_grpc, feed_service_pb2, feed_service_pb2_grpc
 
-from server.retention import trim, trim_events
+from server.retention import Trimmed, trim, trim_events
 from server.store.connection import connect
 from server.store.keys import Partition
+from tests.integration.test_subscriptions import Consumer, Work
 
 WEEK_MS = 7 * 86_400_000
 FIRST, AFTER_A_WEEK = "2026-03-01T12:00:00Z", "2026-03-08T12:00:00Z"
@@ -57,11 +58,11 @@ def caller(channel: grpc.Channel, tenant: str) -> Caller:
 EARLIEST = feed_service_pb2.FeedStart(earliest=Empty())
 
 
-def trim_to(store_url: str, tenant: str, retention_ms: int) -> str | None:
-    async def run() -> str | None:
+def trim_to(store_url: str, tenant: str, retention_ms: int, longest: int = 1_000_000) -> Trimmed | None:
+    async def run() -> Trimmed | None:
         store = connect(store_url, timeout_seconds=2)
         try:
-            return await trim(store.commit, Partition(tenant, 0), retention_ms)
+            return await trim(store.commit, Partition(tenant, 0), retention_ms, longest)
         finally:
             await store.aclose()
 
@@ -119,3 +120,80 @@ def test_what_is_older_goes_and_a_token_from_before_it_says_where_to_start_again
         messages.VerifyDecisionRequest(decision_id=kept), metadata=caller.metadata
     )
     assert verified.match
+
+
+def test_a_log_that_is_too_long_loses_its_oldest_and_keeps_exactly_as_many_as_it_may(
+    caller: Caller, store_url: str
+) -> None:
+    made = [caller.decide(FIRST) for _ in range(5)]
+    assert trim_to(store_url, caller.tenant, WEEK_MS, 5) is None
+    trimmed = trim_to(store_url, caller.tenant, WEEK_MS, 4)
+    assert trimmed is not None
+    assert trimmed.decisions == 1
+    assert caller.first(EARLIEST)[0] == made[1]
+
+
+def test_what_retention_took_from_a_subscription_is_told_once_as_a_gap_with_its_count(
+    channel: grpc.Channel, tenant: str, store_url: str
+) -> None:
+    work = Work(channel, tenant)
+    made = [work.decide() for _ in range(5)]
+    consumer = work.subscribe(max_outstanding=2)
+    acknowledged, held = consumer.take(2)
+    work.acknowledge(acknowledged)
+    assert consumer.next().decision.decision_id == made[2]
+    trimmed = trim_to(store_url, tenant, WEEK_MS, 1)
+    assert (trimmed and trimmed.decisions, trimmed and trimmed.missed) == (
+        4,
+        3,
+    )  # two were held, one not handed out yet
+    gap, kept = consumer.take(2)
+    assert (gap.HasField("decision"), gap.gap.missed, gap.attempt) == (False, 3, 1)
+    assert gap.gap.first_time.ToMilliseconds() == int(gap.gap.first_log_id.partition("-")[0])
+    assert trimmed
+    assert gap.gap.last_log_id == trimmed.last
+    assert kept.decision.decision_id == made[4]
+    work.acknowledge(held, gap, kept)
+    assert [standing.unacknowledged for standing in work.listed()] == [0]
+    more = work.decide()
+    assert consumer.next().decision.decision_id == more
+
+
+def test_a_gap_comes_again_until_it_is_acknowledged_and_what_was_added_meanwhile_is_told_too(
+    channel: grpc.Channel, tenant: str, store_url: str
+) -> None:
+    work = Work(channel, tenant)
+    work.decide()
+    consumer = work.subscribe(max_outstanding=1)
+    consumer.next()
+    for _ in range(3):
+        work.decide()
+    trim_to(store_url, tenant, WEEK_MS, 3)
+    first = next_gap(consumer)
+    assert (first.gap.missed, first.attempt) == (1, 1)
+    trim_to(store_url, tenant, WEEK_MS, 1)
+    work.reject(first)
+    both = next_gap(consumer)
+    assert (both.gap.missed, both.attempt, both.gap.first_log_id) == (3, 2, first.gap.first_log_id)
+    work.decide()
+    trim_to(store_url, tenant, WEEK_MS, 1)
+    work.acknowledge(first, both)
+    assert next_gap(consumer).gap.missed == 1
+
+
+def next_gap(consumer: Consumer) -> feed_service_pb2.Delivery:
+    while True:
+        delivery = consumer.next()
+        if delivery.HasField("gap"):
+            return delivery
+
+
+def test_a_subscription_that_is_up_to_date_misses_nothing(channel: grpc.Channel, tenant: str, store_url: str) -> None:
+    work = Work(channel, tenant)
+    for _ in range(3):
+        work.decide()
+    work.acknowledge(*work.subscribe().take(3))
+    trimmed = trim_to(store_url, tenant, WEEK_MS, 1)
+    assert (trimmed and trimmed.decisions, trimmed and trimmed.missed) == (2, 0)
+    made = work.decide()
+    assert work.subscribe(consumer="two").next().decision.decision_id == made
