@@ -23,6 +23,7 @@ from keepwell.v1 import (
 )
 
 from server.archive import Archive
+from server.cold.log import ColdLog
 from server.convert.decision import encode_decision
 from server.feed.consume import Shares
 from server.feed.followers import Followers
@@ -86,7 +87,8 @@ class App:
             self._worker,
             self.shelf.publish,
         )
-        archive = Archive(client, self.shelf, self._models.by_version, encode_decision, self._worker, PARTITIONS)
+        cold = ColdLog(settings.export_dir)
+        archive = Archive(client, self.shelf, self._models.by_version, encode_decision, self._worker, PARTITIONS, cold)
         self._decisions = DecisionService(self._road, archive, traces)
         items, stall, draining = traces.feed_items, settings.write_stall_seconds, self._draining
         starts, shares = Starts(client), Shares()

@@ -1,12 +1,13 @@
-"""The past: decisions by id and by lead, and the replay that proves one."""
+"""The past: decisions by id and by lead, from the log and from what was exported of it, and the replay that proves one."""
 
 from collections.abc import Callable
 
 from model.activity import DAY_MS
 from rules.compiled import CompiledPolicy
 from rules.decide import Decider
+from server.cold.log import ColdLog
 from server.convert.decision import identity, trace_bytes
-from server.errors import ReplayUnavailableError
+from server.errors import DecisionNotFoundError, ReplayUnavailableError
 from server.policies import PolicyShelf
 from server.road.assess import NO_REUSE, Model, Reuse, Subject, assess
 from server.road.situation import situation
@@ -30,6 +31,7 @@ class Archive:
         encode: EncodeDecision,
         worker: Worker,
         partitions: int,
+        cold: ColdLog,
     ) -> None:
         self._client = client
         self._shelf = shelf
@@ -37,19 +39,29 @@ class Archive:
         self._encode = encode
         self._worker = worker
         self._partitions = partitions
+        self._cold = cold
 
     async def entry(self, tenant: str, decision_id: str) -> LogEntry:
-        """Return one decision; raises DecisionNotFoundError."""
+        """Return one decision, from the log or else from its export; raises DecisionNotFoundError."""
         partitions = [Partition(tenant, number) for number in range(self._partitions)]
-        partition, log_id = await locate(self._client, partitions, decision_id)
-        return (await read_entries(self._client, partition, [log_id]))[0]
+        try:
+            partition, log_id = await locate(self._client, partitions, decision_id)
+        except DecisionNotFoundError:
+            return await self._cold.by_decision_id(tenant, decision_id)
+        try:
+            return (await read_entries(self._client, partition, [log_id]))[0]
+        except DecisionNotFoundError:
+            entry = await self._cold.by_log_id(tenant, log_id)
+            if entry is None:
+                raise
+            return entry
 
     async def history(self, tenant: str, lead_id: str, start: str | None, count: int) -> tuple[list[LogEntry], str]:
         """Return a page of a lead's decisions, newest first, and where the next page starts ("": nowhere)."""
         partition = partition_of(tenant, lead_id, self._partitions)
         if start is None:
             start = parse_lead(await self._client.get(partition.lead(lead_id))).log_id
-        entries, following = await lead_entries(self._client, partition, start, count)
+        entries, following = await lead_entries(self._client, partition, start, count, self._cold.by_log_id)
         return entries, "" if following == "0-0" else following
 
     async def replay(self, tenant: str, decision_id: str) -> tuple[bytes, bytes]:

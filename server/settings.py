@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     policy: Path | None = None
     policy_dir: Path | None = None
     model_dir: Path | None = None
+    export_dir: Path | None = (
+        None  # what `keepwell export` wrote: decisions that the log no longer holds are read there
+    )
     processes: int = Field(default=1, ge=1, le=64)
     clock: Literal["store", "manual"] = "store"
     tenant_time_zone: str = "UTC"

@@ -2,7 +2,7 @@
 
 import typer
 
-from server.cli import ask, events, policy, serve, train
+from server.cli import ask, events, export, policy, serve, train
 from server.cli.demo import demo
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app.command()(ask.watch)
 app.command()(ask.lead)
 app.command()(ask.verify)
 app.command()(train.train)
+app.command()(export.export)
 app.add_typer(events.app, name="events")
 app.add_typer(policy.app, name="policy")
 

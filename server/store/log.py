@@ -1,6 +1,6 @@
 """The decision log: one stream a partition, read by id, by lead and by place."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from server.errors import DecisionNotFoundError
@@ -58,7 +58,12 @@ async def locate(client: Store, partitions: Sequence[Partition], decision_id: st
     raise DecisionNotFoundError("there is no decision with this id")
 
 
-async def lead_entries(client: Store, partition: Partition, newest: str, count: int) -> tuple[list[LogEntry], str]:
+Find = Callable[[str, str], Awaitable[LogEntry | None]]  # an entry that retention removed, by tenant and log id
+
+
+async def lead_entries(
+    client: Store, partition: Partition, newest: str, count: int, find_removed: Find
+) -> tuple[list[LogEntry], str]:
     """Return up to `count` entries of one lead, newest first, and the log id to go on from ("0-0": none is left).
 
     Each entry names the lead's entry before it, so no index has to be kept.
@@ -67,8 +72,9 @@ async def lead_entries(client: Store, partition: Partition, newest: str, count: 
     log_id = newest
     while log_id != NO_ENTRY and len(entries) < count:
         reply = await client.xrange(partition.log, log_id, log_id)
-        if not reply:
-            return entries, NO_ENTRY  # the rest was removed by retention
-        entries.append(parse_entry(reply[0]))
-        log_id = entries[-1].previous
+        entry = parse_entry(reply[0]) if reply else await find_removed(partition.tenant, log_id)
+        if entry is None:
+            return entries, NO_ENTRY
+        entries.append(entry)
+        log_id = entry.previous
     return entries, log_id
