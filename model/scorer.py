@@ -6,6 +6,7 @@ encodings, calibration, metrics, smoke vectors) and `CARD.md`. Its version is th
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from model.fallback import Factor
 from model.features import CATEGORIES, FEATURE_SCHEMA_HASH, NUMERIC, FloatArray
 from model.trees import Trees, trees_of
 
-FILES = ("churn.cbm", "trees.json")
+FORMAT = "keepwell.model/v1"
+MANIFEST = "manifest.json"
+FILES = ("churn.cbm", "trees.json")  # without these nothing scores; a manifest may name more
+FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}\.[a-z0-9]{1,10}")
 SMOKE_TOLERANCE = 1e-9
 NAMES = (*(feature.name for feature in NUMERIC), *(feature.name for feature in CATEGORIES))
 TOP_FACTORS = 8
@@ -39,19 +43,40 @@ def artifact_version(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def parse_manifest(data: bytes) -> dict[str, Any]:
+    """Return a manifest; raises ModelArtifactError unless it is whole, of a model that can be served here, and names sound files."""
+    try:
+        manifest: dict[str, Any] = json.loads(data)
+        if manifest["format"] != FORMAT:
+            raise ModelArtifactError(f"the manifest's format is {manifest['format']!r:.60}, not {FORMAT!r}")
+        if artifact_version(manifest) != manifest["version"]:
+            raise ModelArtifactError("manifest.json was changed after it was made")
+        if manifest["feature_schema"] != FEATURE_SCHEMA_HASH:
+            raise ModelArtifactError("the model was trained on another feature schema")
+        _check_names(manifest["files"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelArtifactError(f"manifest.json is not a manifest: {type(error).__name__}: {error}") from error
+    return manifest
+
+
+def _check_names(files: Mapping[str, str]) -> None:
+    missing = [name for name in FILES if name not in files]
+    if missing:
+        raise ModelArtifactError(f"the manifest names no {missing[0]}")
+    for name in files:
+        if not FILE_NAME.fullmatch(name) or name == MANIFEST:
+            raise ModelArtifactError(f"the manifest names a file {name!r:.60}: letters, digits, - and _, then a suffix")
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return an artifact's manifest; raises ModelArtifactError unless it and the files it names are whole."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-        if artifact_version(manifest) != manifest["version"]:
-            raise ModelArtifactError("manifest.json was changed after it was made")
-        for name in FILES:
-            if file_hash(folder / name) != manifest["files"][name]:
+        manifest = parse_manifest((folder / MANIFEST).read_bytes())
+        for name, digest in manifest["files"].items():
+            if file_hash(folder / name) != digest:
                 raise ModelArtifactError(f"{name} was changed after it was made")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         raise ModelArtifactError(f"{folder.name}: {type(error).__name__}: {error}") from error
-    if manifest["feature_schema"] != FEATURE_SCHEMA_HASH:
-        raise ModelArtifactError("the model was trained on another feature schema")
     return manifest
 
 

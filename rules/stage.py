@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from rules.answer import Answer
+from rules.document import Stages
 from rules.lead import LeadState
-from rules.vocabulary import Stage
+from rules.vocabulary import RISK_STAGES, Stage
 
 
 class StageFinding(NamedTuple):
@@ -18,6 +19,15 @@ class StageFinding(NamedTuple):
     def held(self) -> bool:
         """Whether hysteresis keeps the lead in a stage that its risk has left."""
         return self.raw < self.stage
+
+
+def stage_of(stages: Stages, churn_probability: float) -> Stage:
+    """Return the stage that a probability alone gives, without a lead's past."""
+    bands = (stages.early_warning, stages.active_risk, stages.critical_risk)
+    return max(
+        (stage for stage, band in zip(RISK_STAGES, bands, strict=True) if churn_probability > band.above),
+        default=Stage.NONE,
+    )
 
 
 def find_stage(state: LeadState, answer: Answer, now: int) -> StageFinding:

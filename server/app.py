@@ -22,13 +22,15 @@ from keepwell.v1 import (
     policy_service_pb2,
 )
 
+from server.activation import Activation
 from server.archive import Archive
 from server.cold.log import ColdLog
 from server.convert.decision import encode_decision
+from server.drift import Drift
 from server.feed.consume import Shares
 from server.feed.followers import Followers
 from server.grpc_options import server_options
-from server.models import Models
+from server.models import ModelShelf
 from server.policies import SHIPPED, PolicyFiles, PolicyShelf
 from server.retention import trim_for_ever
 from server.reviews import Reviews
@@ -39,6 +41,8 @@ from server.services.decision_service import DecisionService
 from server.services.feed_service import FeedService
 from server.services.feed_start import Starts
 from server.services.lead_service import LeadService
+from server.services.model_service import ModelService
+from server.services.model_upload import ModelUpload
 from server.services.subscription_admin import SubscriptionAdmin
 from server.services.subscription_service import SubscriptionService
 from server.settings import Settings
@@ -75,20 +79,21 @@ class App:
         client = self._store.commit
         files = PolicyFiles(settings.policy or SHIPPED, settings.policy_dir)
         self.shelf = PolicyShelf(files, client, self._worker, settings.tenant_time_zone)
-        self._models = Models(settings.model_dir)
+        self._models = ModelShelf(settings.model_dir, client)
         traces = Traces(self.shelf)
+        guard = ClockGuard(settings.clock_skew_seconds)
         self._road = Road(
             client,
             _road_settings(settings),
             self.shelf.policy_of,
-            self._models.current,
+            self._models.model_of,
             encode_decision,
-            ClockGuard(settings.clock_skew_seconds),
+            guard,
             self._worker,
             self.shelf.publish,
         )
         cold = ColdLog(settings.export_dir)
-        archive = Archive(client, self.shelf, self._models.by_version, encode_decision, self._worker, PARTITIONS, cold)
+        archive = Archive(client, self.shelf, self._models, encode_decision, self._worker, PARTITIONS, cold)
         self._decisions = DecisionService(self._road, archive, traces)
         items, stall, draining = traces.feed_items, settings.write_stall_seconds, self._draining
         starts, shares = Starts(client), Shares()
@@ -97,6 +102,19 @@ class App:
         self._subscriptions = SubscriptionService(client, self._followers, starts, shares, items, stall, draining)
         self._subscription_admin = SubscriptionAdmin(client, starts, shares, items)
         self._leads = LeadService(self._road, self.shelf, client)
+        retention_ms = settings.log_retention_hours * 3_600_000
+        self._activation = Activation(client, self._models, retention_ms)
+        self._drift = Drift(client, self._models, self._worker)
+        self._model_service = ModelService(
+            client,
+            self._models,
+            self._activation,
+            self._drift,
+            ModelUpload(client, self._models, retention_ms),
+            self.shelf,
+            guard,
+            self._worker,
+        )
         self._server = aio.server(
             options=server_options(settings.message_bytes, settings.streams_per_connection, settings.processes > 1)
         )
@@ -110,11 +128,15 @@ class App:
         log.info("store_checked", **facts._asdict())
         await load_scripts(client)
         await self.shelf.load()
+        await self._models.keep_shipped()
+        await self._activation.follow()
         self._register()
         port = self._server.add_insecure_port(self._settings.listen)
         self._road.start()
         await self._server.start()
         self._tasks.append(asyncio.create_task(trim_for_ever(client, self._settings)))
+        self._tasks.append(asyncio.create_task(self._activation.follow_for_ever()))
+        self._tasks.append(asyncio.create_task(self._drift.count_for_ever()))
         if self._settings.reviews:
             reviews = Reviews(client, self._road, self._settings.clock)
             self._tasks.append(asyncio.create_task(reviews.run()))
@@ -130,6 +152,7 @@ class App:
                 **self._subscription_admin.handlers,
             },
             "LeadService": self._leads.handlers,
+            "ModelService": self._model_service.handlers,
         }
         manual = self._settings.clock == "manual"
         self._server.add_generic_rpc_handlers(

@@ -1,13 +1,12 @@
 """The past: decisions by id and by lead, from the log and from what was exported of it, and the replay that proves one."""
 
-from collections.abc import Callable
-
 from model.activity import DAY_MS
 from rules.compiled import CompiledPolicy
 from rules.decide import Decider
 from server.cold.log import ColdLog
 from server.convert.decision import identity, trace_bytes
-from server.errors import DecisionNotFoundError, ReplayUnavailableError
+from server.errors import DecisionNotFoundError
+from server.models import ModelShelf
 from server.policies import PolicyShelf
 from server.road.assess import NO_REUSE, Model, Reuse, Subject, assess
 from server.road.situation import situation
@@ -16,7 +15,7 @@ from server.store.connection import Store
 from server.store.keys import Partition, partition_of
 from server.store.log import LogEntry, lead_entries, locate, read_entries
 from server.store.partition import parse_lead
-from server.store.record import DecisionInputs, decode_inputs, decode_record
+from server.store.record import decode_inputs, decode_record
 from server.worker import Worker
 
 
@@ -27,7 +26,7 @@ class Archive:
         self,
         client: Store,
         shelf: PolicyShelf,
-        model_of: Callable[[str], Model | None],
+        models: ModelShelf,
         encode: EncodeDecision,
         worker: Worker,
         partitions: int,
@@ -35,7 +34,7 @@ class Archive:
     ) -> None:
         self._client = client
         self._shelf = shelf
-        self._model_of = model_of
+        self._models = models
         self._encode = encode
         self._worker = worker
         self._partitions = partitions
@@ -75,14 +74,17 @@ class Archive:
         entry = await self.entry(tenant, decision_id)
         version, _, hits = entry.hits.partition(b":")
         policy = await self._shelf.compiled(tenant, version.decode())
-        again, fired = await self._worker.run(self._again, tenant, entry, decision_id, policy)
+        model = await self._models.for_replay(tenant, identity(entry.decision)[1])
+        again, fired = await self._worker.run(self._again, tenant, entry, decision_id, policy, model)
         return entry.decision + trace_bytes(policy.trace_rules, hits), again + trace_bytes(policy.trace_rules, fired)
 
-    def _again(self, tenant: str, entry: LogEntry, decision_id: str, policy: CompiledPolicy) -> tuple[bytes, bytes]:
+    def _again(
+        self, tenant: str, entry: LogEntry, decision_id: str, policy: CompiledPolicy, model: Model
+    ) -> tuple[bytes, bytes]:
         """Make a decision again, on an engine of its own; called in the worker thread."""
         lead_id, model_version = identity(entry.decision)
         inputs = decode_inputs(entry.inputs, lead_id, decision_id)
-        model = self._model(inputs, model_version)
+        model = model._replace(fault=inputs.model_fault)
         record = decode_record(inputs.record)
         # What was used again then is used again now, however the service is set up by now.
         reuse = Reuse(model_version, DAY_MS) if inputs.reused else NO_REUSE
@@ -94,9 +96,3 @@ class Archive:
         finally:
             decider.close()
         return self._encode(decision, assessed), bytes(decision.hits)
-
-    def _model(self, inputs: DecisionInputs, version: str) -> Model:
-        model = self._model_of(version)
-        if model is None:
-            raise ReplayUnavailableError(f"model {version} is not at hand")
-        return model._replace(fault=inputs.model_fault)

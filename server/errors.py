@@ -129,3 +129,42 @@ class ManualClockOffError(Exception):
 
 class TenantInvalidError(Exception):
     """The tenant's name is not one."""
+
+
+class EtagMismatchError(Exception):
+    """The resource was changed after the caller read it."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__("another change came first; read again and decide whether yours still holds")
+        self.etag = etag
+
+
+class ModelRefusedError(Exception):
+    """An uploaded artifact is not one that can score; nothing was registered."""
+
+    def __init__(self, problem: str, file: str | None = None) -> None:
+        super().__init__(problem)
+        self.file = file
+
+
+class ModelNotFoundError(Exception):
+    """There is no such model of this tenant."""
+
+    def __init__(self) -> None:
+        super().__init__("the tenant has no model with this version")
+
+
+class ModelNotLoadedError(Exception):
+    """A model cannot be loaded; what scored before goes on scoring."""
+
+    def __init__(self, version: str, problem: str) -> None:
+        super().__init__(f"the model cannot be loaded, and nothing was changed: {problem}")
+        self.version = version
+
+
+class NoModelBeforeError(Exception):
+    """There is no model to go back to: the one that scores is the one that the service came with."""
+
+
+class TooManyModelsError(Exception):
+    """The tenant keeps as many models as it may, and each may still be needed."""

@@ -22,3 +22,10 @@ FEED_MISSED = Counter(
 )
 TRIMMED = Counter("keepwell_log_trimmed", "Decisions that retention removed from the log.")
 ENGINE_FAULTS = Counter("keepwell_engine_faults", "Rule evaluations that failed closed.")
+MODEL_LOADS = Counter("keepwell_model_loads", "Models that were to score: loaded, or refused.", ["result"])
+MODELS_BEHIND = Gauge("keepwell_models_behind", "Tenants whose active model this replica cannot load.")
+MODEL_DRIFT = Gauge(
+    "keepwell_model_drift_psi",
+    "Population stability index of scored leads against the training snapshot; above 0.25 it is another population.",
+    ["tenant", "version", "feature"],
+)

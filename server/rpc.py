@@ -98,6 +98,19 @@ class Rpc:
         self._ok.inc()
         return answer
 
+    async def client_stream(self, requests: AsyncIterator[bytes], context: Context) -> Answer:
+        """Serve many requests with one answer."""
+        bind_call("", "")
+        try:
+            caller = self._caller(context)
+            handler: Callable[..., Awaitable[Answer]] = self._served()
+            answer = await handler((_parse(self._message, data) async for data in requests), caller)
+        except Exception as error:
+            await self._abort(context, error)
+            raise
+        self._ok.inc()
+        return answer
+
     async def server_stream(self, data: bytes, context: Context) -> None:
         """Serve one request with many answers; the handler writes them itself."""
         bind_call("", "")
@@ -124,6 +137,8 @@ class Rpc:
 
     def grpc_handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
         """Return the method as gRPC wants it."""
+        if method.client_streaming and not method.server_streaming:
+            return grpc.stream_unary_rpc_method_handler(self.client_stream, None, _serialize)
         if method.client_streaming:
             return grpc.stream_stream_rpc_method_handler(self.both_streams, None, _serialize)
         if method.server_streaming:

@@ -45,6 +45,13 @@ TABLE: dict[type[Exception], Row] = {
     errors.SubscriptionNotFoundError: Row(StatusCode.NOT_FOUND, "SUBSCRIPTION_NOT_FOUND"),
     errors.SubscriptionFilterMismatchError: Row(StatusCode.FAILED_PRECONDITION, "SUBSCRIPTION_FILTER_MISMATCH"),
     errors.SubscriptionQuotaError: Row(StatusCode.RESOURCE_EXHAUSTED, "SUBSCRIPTION_QUOTA"),
+    errors.ModelRefusedError: Row(StatusCode.INVALID_ARGUMENT, "MODEL_REFUSED"),
+    errors.ModelNotFoundError: Row(StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
+    errors.ModelNotLoadedError: Row(StatusCode.FAILED_PRECONDITION, "MODEL_NOT_LOADED"),
+    errors.NoModelBeforeError: Row(StatusCode.FAILED_PRECONDITION, "NO_MODEL_BEFORE"),
+    errors.TooManyModelsError: Row(StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_MODELS"),
+    # AIP-154: an etag that does not match is ABORTED.
+    errors.EtagMismatchError: Row(StatusCode.ABORTED, "ETAG_MISMATCH"),
     errors.NotServedError: Row(StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
 }
 

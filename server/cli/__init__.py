@@ -2,7 +2,7 @@
 
 import typer
 
-from server.cli import ask, events, export, feed, policy, serve, train
+from server.cli import ask, events, export, feed, model, policy, serve, train
 from server.cli.demo import demo
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command()(train.train)
 app.command()(export.export)
 app.add_typer(events.app, name="events")
 app.add_typer(feed.app, name="feed")
+app.add_typer(model.app, name="model")
 app.add_typer(policy.app, name="policy")
 
 

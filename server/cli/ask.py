@@ -37,9 +37,8 @@ def _pairs(given: list[str]) -> dict[str, str]:
     return pairs
 
 
-def _features(given: list[str]) -> decision_pb2.Features | None:
-    if not given:
-        return None
+def features_told(given: list[str]) -> decision_pb2.Features:
+    """Return the features of NAME=VALUE options; what is no number is a category."""
     features = decision_pb2.Features()
     for name, value in _pairs(given).items():
         try:
@@ -49,7 +48,8 @@ def _features(given: list[str]) -> decision_pb2.Features | None:
     return features
 
 
-def _print(message: Message) -> None:
+def print_json(message: Message) -> None:
+    """Print a message as one line of JSON."""
     print(MessageToJson(message, preserving_proto_field_name=True, indent=None))
 
 
@@ -69,7 +69,7 @@ def decide(
     request = decision_service_pb2.DecideRequest(
         request_id=request_id or uuid.uuid4().hex,
         lead_id=lead_id,
-        features=_features(feature or []),
+        features=features_told(feature) if feature else None,
         churn_probability=probability,
         profile=lead_pb2.LeadProfile(time_zone=time_zone) if time_zone else None,
         explain=explain,
@@ -79,7 +79,7 @@ def decide(
         method = stub.Preview if preview else stub.Decide
         response = method(request, timeout=DEADLINE_SECONDS, metadata=metadata_of(tenant))
     if json:
-        _print(response)
+        print_json(response)
     else:
         console.print("\n".join(decision_lines(response.decision)), highlight=False, soft_wrap=True)
 
@@ -104,7 +104,7 @@ def watch(
             for decision in response.decisions:
                 seen += 1
                 if json:
-                    _print(decision)
+                    print_json(decision)
                 else:
                     console.print(decision_lines(decision)[0], highlight=False, soft_wrap=True)
                 if seen == count:
@@ -137,7 +137,7 @@ def verify(
         request = decision_service_pb2.VerifyDecisionRequest(decision_id=decision_id)
         response = stub.VerifyDecision(request, timeout=DEADLINE_SECONDS, metadata=metadata_of(tenant))
     if json:
-        _print(response)
+        print_json(response)
     elif response.match:
         console.print(
             f"{decision_id}: made again from its inputs, byte for byte the same", highlight=False, soft_wrap=True

@@ -12,7 +12,12 @@ def verdict_name(decision: pb.Decision) -> str:
 
 def stage_name(decision: pb.Decision) -> str:
     """Return the stage without its prefix."""
-    return pb.InterventionStage.Name(decision.assessment.stage).removeprefix("INTERVENTION_STAGE_").lower()
+    return stage_text(decision.assessment)
+
+
+def stage_text(assessment: pb.ChurnRiskAssessment) -> str:
+    """Return an assessment's stage without its prefix."""
+    return pb.InterventionStage.Name(assessment.stage).removeprefix("INTERVENTION_STAGE_").lower()
 
 
 def reason_name(suppression: pb.Suppression) -> str:

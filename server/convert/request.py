@@ -44,7 +44,7 @@ def input_of(
     if request.HasField("churn_probability"):
         probability = request.churn_probability
         check.probability("churn_probability", probability)
-    numbers, categories, as_of = _features(check, request.features)
+    numbers, categories, as_of = given_features(check, "features", request.features)
     profile: dict[str, Any] = {}
     if request.HasField("profile"):
         profile = given_profile(check, "profile", request.profile)
@@ -64,27 +64,30 @@ def input_of(
     )
 
 
-def _features(check: Checker, features: decision_pb2.Features) -> tuple[bytes, tuple[str, ...], int | None]:
-    numbers = _numbers(check, features.numbers) if features.numbers else b""
-    categories = _categories(check, features.categories) if features.categories else ()
+def given_features(
+    check: Checker, path: str, features: decision_pb2.Features
+) -> tuple[bytes, tuple[str, ...], int | None]:
+    """Return the numbers and the categories that were given, as the road takes them, and the instant they are of."""
+    numbers = _numbers(check, path, features.numbers) if features.numbers else b""
+    categories = _categories(check, path, features.categories) if features.categories else ()
     return numbers, categories, instant_of(features.as_of) if features.HasField("as_of") else None
 
 
-def _numbers(check: Checker, given: Mapping[str, float]) -> bytes:
+def _numbers(check: Checker, path: str, given: Mapping[str, float]) -> bytes:
     numbers, faults = numbers_row(given)
     for name, description in faults.items():
-        check.note(f'features.numbers["{name}"]', description)
+        check.note(f'{path}.numbers["{name}"]', description)
     return numbers
 
 
-def _categories(check: Checker, given: Mapping[str, str]) -> tuple[str, ...]:
+def _categories(check: Checker, path: str, given: Mapping[str, str]) -> tuple[str, ...]:
     """Return the categories in the order of the schema, "" where none was given."""
     row = list(UNKNOWN_CATEGORIES)
     for name in given:
         try:
             row[check_category(name, given[name])] = given[name]
         except FeatureError as error:
-            check.note(f'features.categories["{name}"]', str(error))
+            check.note(f'{path}.categories["{name}"]', str(error))
     return tuple(row)
 
 

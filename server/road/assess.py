@@ -13,6 +13,7 @@ from rules.decision import Assessment
 from rules.facts import MAX_FEATURE_AGE_DAYS
 from rules.vocabulary import AssessmentSource, Cause
 from server.road.job import DecideInput, LastAssessment, LeadRecord
+from server.road.sample import Behaviour, Sample
 
 
 class Model(NamedTuple):
@@ -20,6 +21,7 @@ class Model(NamedTuple):
 
     scorer: Scorer | FallbackScorer
     fault: str = ""
+    sample: Sample | None = None  # of what it scored, for drift
 
     @property
     def source(self) -> AssessmentSource:
@@ -34,14 +36,6 @@ class Subject(NamedTuple):
     request: DecideInput
 
 
-class Behaviour(NamedTuple):
-    """A lead's features and since when they hold; empty where nothing is known."""
-
-    numeric: bytes
-    categories: tuple[str, ...]
-    as_of: int | None
-
-
 class Assessed(NamedTuple):
     """An assessment, what callers have told of the lead's features by now, factors when they were asked for, and whether it is the last one."""
 
@@ -49,6 +43,7 @@ class Assessed(NamedTuple):
     given: Behaviour
     factors: tuple[Factor, ...] = ()
     reused: bool = False
+    seen: Behaviour | None = None  # what the model scored
 
 
 class Reuse(NamedTuple):
@@ -128,7 +123,8 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
         else:
             score, behaviour = next(scored)
             assessment = Assessment(score, model.source, model.scorer.version, now, model.fault, as_of)
-            assessed.append(Assessed(assessment, told, _factors(model, behaviour) if request.explain else ()))
+            factors = _factors(model, behaviour) if request.explain else ()
+            assessed.append(Assessed(assessment, told, factors, seen=behaviour))
     return assessed
 
 

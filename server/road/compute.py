@@ -13,6 +13,7 @@ from rules.vocabulary import AssessmentSource
 from server.metrics import ASSESSMENTS, ENGINE_FAULTS, FAILED_JOBS
 from server.road.assess import Assessed, Subject, assess
 from server.road.planner import LeadPlanner
+from server.road.sample import A_BATCH, Sample
 from server.road.world import LeadPlan, LeadWork, Tally, World
 
 Result = TypeVar("Result")
@@ -48,7 +49,11 @@ def _take_turn(world: World, planners: Sequence[LeadPlanner], turn: int) -> None
         for planner in planners
         if planner.fault is None and (subject := _guarded(planner, turn, planner.prepare, turn)) is not None
     ]
-    for planner, subject, assessed in _assessed(world, asking, turn):
+    found = _assessed(world, asking, turn)
+    sample = world.model.sample
+    if sample is not None and sample.has_room:
+        _sample(sample, found, turn)
+    for planner, subject, assessed in found:
         _guarded(planner, turn, planner.decide, planner.lead.jobs[turn], subject.request, assessed)
 
 
@@ -70,6 +75,13 @@ def _assessed(
     REUSED.inc(reused)
     SCORED.inc(len(by_model) - reused)
     return found
+
+
+def _sample(sample: Sample, found: Sequence[tuple[LeadPlanner, Subject, Assessed]], turn: int) -> None:
+    """Keep some of the leads that the model scored, for drift; a preview leaves no trace."""
+    for planner, _, assessed in found[:: (len(found) + A_BATCH - 1) // A_BATCH or 1]:
+        if assessed.seen is not None and not planner.lead.jobs[turn].preview:
+            sample.add((assessed.seen, assessed.assessment.churn_probability))
 
 
 def _guarded(planner: LeadPlanner, turn: int, step: Callable[..., Result], *arguments: object) -> Result | None:

@@ -60,7 +60,7 @@ class Road:
         client: Store,
         settings: RoadSettings,
         policy_of: Callable[[str], Policy],
-        model: Model,
+        model_of: Callable[[str], Model],
         encode: EncodeDecision,
         guard: ClockGuard,
         worker: Worker,
@@ -69,7 +69,7 @@ class Road:
         self._client = client
         self._settings = settings
         self._policy_of = policy_of
-        self._model = model
+        self._model_of = model_of
         self._encode = encode
         self._guard = guard
         self._worker = worker
@@ -222,8 +222,10 @@ class Road:
         computed = []
         for part, snapshot in decided:
             day = day_of(snapshot.now, self._settings.tenant_time_zone)
-            reuse = Reuse(self._model.scorer.version, self._settings.assessment_reuse_seconds * 1_000)
-            world = World(part.partition.tenant, part.policy, self._model, snapshot.now, day, self._encode, reuse)
+            tenant = part.partition.tenant
+            model = self._model_of(tenant)
+            reuse = Reuse(model.scorer.version, self._settings.assessment_reuse_seconds * 1_000)
+            world = World(tenant, part.policy, model, snapshot.now, day, self._encode, reuse)
             stored = dict(zip(part.query.lead_ids, snapshot.leads, strict=True))
             jobs: dict[str, list[Job]] = {}
             for job in part.jobs:

@@ -25,6 +25,14 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:day:<yyyymmdd>      hash    leads (decided), escalated: of the tenant's calendar day; 3 days
     {T/0}:request:<id>        string  fingerprint of a mutating call that is no decision; 1 day
     {T/0}:policy:<version>    string  the policy's source text; for ever (a decision names its version)
+    {T/0}:model:<version>     hash    an artifact: the bytes of manifest.json and of every file that it names; while it is among the
+                                      tenant's 64, which drop none that may still be named by a retained decision
+    {T/0}:models              zset    model versions by when they came in, in ms; as the artifact
+    {T/0}:models-left         zset    model versions by when they stopped scoring last, in ms; as the artifact
+    {T/0}:model-active        string  `<revision> <version> <version before> …`: what scores, newest first; for ever
+    {T/0}:drift:<v>:<yyyymmdd> hash   leads that model v scored on a UTC day by feature and bin, `since` in ms; 3 days
+    keepwell:model:<version>  hash    as above, of a model that a replica came with; for ever (a decision names its version)
+    keepwell:model-tenants    set     every tenant that ever brought a model in; for ever
     keepwell:token-key        string  32 random bytes that authenticate resume tokens; for ever
     keepwell:tenants          set     every tenant that was ever decided for; for ever
 
@@ -38,6 +46,7 @@ from zlib import crc32
 
 TOKEN_KEY = "keepwell:token-key"
 TENANTS_KEY = "keepwell:tenants"
+MODEL_TENANTS_KEY = "keepwell:model-tenants"
 DAY_MS = 86_400_000
 # A tenant's partitions, fixed for good. One, as long as the store is a single server: more would spread a tenant over a cluster's slots, and a
 # request id would then have to be looked up in the partition of every lead that it was ever used for.
@@ -137,3 +146,33 @@ def request_key(tenant: str, request_id: str) -> str:
 def policy_key(tenant: str, version: str) -> str:
     """Return the key of a policy's source text."""
     return f"{{{tenant}/0}}:policy:{version}"
+
+
+def model_key(tenant: str, version: str) -> str:
+    """Return the key of an artifact that a tenant brought in."""
+    return f"{{{tenant}/0}}:model:{version}"
+
+
+def shipped_model_key(version: str) -> str:
+    """Return the key of an artifact that a replica came with."""
+    return f"keepwell:model:{version}"
+
+
+def models_key(tenant: str) -> str:
+    """Return the key of a tenant's model versions by when they came in."""
+    return f"{{{tenant}/0}}:models"
+
+
+def models_left_key(tenant: str) -> str:
+    """Return the key of a tenant's model versions by when they stopped scoring last."""
+    return f"{{{tenant}/0}}:models-left"
+
+
+def model_active_key(tenant: str) -> str:
+    """Return the key of what scores for a tenant, and what did before."""
+    return f"{{{tenant}/0}}:model-active"
+
+
+def drift_key(tenant: str, version: str, yyyymmdd: str) -> str:
+    """Return the key of the leads that a model scored on a day, by bin."""
+    return f"{{{tenant}/0}}:drift:{version}:{yyyymmdd}"

@@ -30,7 +30,7 @@ RPCS = {
     "WatchEscalations",
     "policy": "ValidatePolicy CreatePolicy ActivatePolicy RollbackPolicy GetPolicy ListPolicyVersions ShadowPolicy "
     "GetShadowReport RunBacktest",
-    "model": "ListModels GetModel ActivateModel RollbackModel Score",
+    "model": "UploadModel ListModels GetModel ActivateModel RollbackModel Score",
     "metrics": "GetPreventionMetrics GetIncrementality WatchMetrics",
 }
 

@@ -64,6 +64,18 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """FAILED_PRECONDITION: the subscription was made with another filter. Delete it, or use another name. Metadata: `subscription`."""
     ERROR_REASON_SUBSCRIPTION_QUOTA: _ErrorReason.ValueType  # 32
     """RESOURCE_EXHAUSTED: the tenant has as many subscriptions as it may have. Delete one. Metadata: `subscription`."""
+    ERROR_REASON_MODEL_REFUSED: _ErrorReason.ValueType  # 50
+    """INVALID_ARGUMENT: the uploaded artifact is not one that can score; nothing was registered. Metadata: `file`, when it is about one."""
+    ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 51
+    """NOT_FOUND: the tenant has no such model."""
+    ERROR_REASON_MODEL_NOT_LOADED: _ErrorReason.ValueType  # 52
+    """FAILED_PRECONDITION: the model cannot be loaded; the one before goes on scoring. Metadata: `version`."""
+    ERROR_REASON_NO_MODEL_BEFORE: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION: there is no model before the active one."""
+    ERROR_REASON_TOO_MANY_MODELS: _ErrorReason.ValueType  # 54
+    """RESOURCE_EXHAUSTED: the tenant keeps as many models as it may, and each was in use lately."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 55
+    """ABORTED: the resource was changed after the etag was read. Metadata: `etag`, the one that it has now."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, each with its status code and what `ErrorInfo.metadata` holds. The domain is "keepwell". Every error but INTERNAL has one;
@@ -112,4 +124,16 @@ ERROR_REASON_SUBSCRIPTION_FILTER_MISMATCH: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION: the subscription was made with another filter. Delete it, or use another name. Metadata: `subscription`."""
 ERROR_REASON_SUBSCRIPTION_QUOTA: ErrorReason.ValueType  # 32
 """RESOURCE_EXHAUSTED: the tenant has as many subscriptions as it may have. Delete one. Metadata: `subscription`."""
+ERROR_REASON_MODEL_REFUSED: ErrorReason.ValueType  # 50
+"""INVALID_ARGUMENT: the uploaded artifact is not one that can score; nothing was registered. Metadata: `file`, when it is about one."""
+ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 51
+"""NOT_FOUND: the tenant has no such model."""
+ERROR_REASON_MODEL_NOT_LOADED: ErrorReason.ValueType  # 52
+"""FAILED_PRECONDITION: the model cannot be loaded; the one before goes on scoring. Metadata: `version`."""
+ERROR_REASON_NO_MODEL_BEFORE: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION: there is no model before the active one."""
+ERROR_REASON_TOO_MANY_MODELS: ErrorReason.ValueType  # 54
+"""RESOURCE_EXHAUSTED: the tenant keeps as many models as it may, and each was in use lately."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 55
+"""ABORTED: the resource was changed after the etag was read. Metadata: `etag`, the one that it has now."""
 global___ErrorReason = ErrorReason

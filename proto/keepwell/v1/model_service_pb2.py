@@ -22,32 +22,53 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from keepwell.v1 import decision_pb2 as keepwell_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeepwell/v1/model_service.proto\x12\x0bkeepwell.v1\x1a\x1akeepwell/v1/decision.proto\"H\n\x05Model\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x10\n\x08manifest\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x08\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.keepwell.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fGetModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"5\n\x14\x41\x63tivateModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"$\n\x14RollbackModelRequest\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\"7\n\x0cScoreRequest\x12\'\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Features\"F\n\rScoreResponse\x12\x35\n\x0b\x61ssessments\x18\x01 \x03(\x0b\x32 .keepwell.v1.ChurnRiskAssessment2\xeb\x02\n\x0cModelService\x12M\n\nListModels\x12\x1e.keepwell.v1.ListModelsRequest\x1a\x1f.keepwell.v1.ListModelsResponse\x12<\n\x08GetModel\x12\x1c.keepwell.v1.GetModelRequest\x1a\x12.keepwell.v1.Model\x12\x46\n\rActivateModel\x12!.keepwell.v1.ActivateModelRequest\x1a\x12.keepwell.v1.Model\x12\x46\n\rRollbackModel\x12!.keepwell.v1.RollbackModelRequest\x1a\x12.keepwell.v1.Model\x12>\n\x05Score\x12\x19.keepwell.v1.ScoreRequest\x1a\x1a.keepwell.v1.ScoreResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeepwell/v1/model_service.proto\x12\x0bkeepwell.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeepwell/v1/decision.proto\"\xfc\x02\n\x05Model\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x10\n\x08manifest\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x08\x12\x0f\n\x07shipped\x18\x05 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x07metrics\x18\x07 \x03(\x0b\x32\x1f.keepwell.v1.Model.MetricsEntry\x12-\n\x0b\x63\x61libration\x18\x08 \x01(\x0b\x32\x18.keepwell.v1.Calibration\x12\x16\n\x0e\x66\x65\x61ture_schema\x18\t \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\n \x03(\t\x12!\n\x05\x64rift\x18\x0b \x01(\x0b\x32\x12.keepwell.v1.Drift\x12\x12\n\nload_error\x18\x0c \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x8e\x01\n\x0b\x43\x61libration\x12\x0e\n\x06method\x18\x01 \x01(\t\x12<\n\nparameters\x18\x02 \x03(\x0b\x32(.keepwell.v1.Calibration.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x93\x02\n\x05\x44rift\x12\x30\n\x0c\x63ompute_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05leads\x18\x03 \x01(\x03\x12\x11\n\tscore_psi\x18\x04 \x01(\x01\x12\x37\n\x0b\x66\x65\x61ture_psi\x18\x05 \x03(\x0b\x32\".keepwell.v1.Drift.FeaturePsiEntry\x12\x1a\n\x12unavailable_reason\x18\x06 \x01(\t\x1a\x31\n\x0f\x46\x65\x61turePsiEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"^\n\x12UploadModelRequest\x12\x12\n\x08manifest\x18\x01 \x01(\x0cH\x00\x12,\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1b.keepwell.v1.ModelFileChunkH\x00\x42\x06\n\x04part\",\n\x0eModelFileChunk\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.keepwell.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fGetModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"I\n\x14\x41\x63tivateModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"8\n\x14RollbackModelRequest\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"7\n\x0cScoreRequest\x12\'\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x15.keepwell.v1.Features\"F\n\rScoreResponse\x12\x35\n\x0b\x61ssessments\x18\x01 \x03(\x0b\x32 .keepwell.v1.ChurnRiskAssessment2\xb1\x03\n\x0cModelService\x12\x44\n\x0bUploadModel\x12\x1f.keepwell.v1.UploadModelRequest\x1a\x12.keepwell.v1.Model(\x01\x12M\n\nListModels\x12\x1e.keepwell.v1.ListModelsRequest\x1a\x1f.keepwell.v1.ListModelsResponse\x12<\n\x08GetModel\x12\x1c.keepwell.v1.GetModelRequest\x1a\x12.keepwell.v1.Model\x12\x46\n\rActivateModel\x12!.keepwell.v1.ActivateModelRequest\x1a\x12.keepwell.v1.Model\x12\x46\n\rRollbackModel\x12!.keepwell.v1.RollbackModelRequest\x1a\x12.keepwell.v1.Model\x12>\n\x05Score\x12\x19.keepwell.v1.ScoreRequest\x1a\x1a.keepwell.v1.ScoreResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keepwell.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODEL']._serialized_start=76
-  _globals['_MODEL']._serialized_end=148
-  _globals['_LISTMODELSREQUEST']._serialized_start=150
-  _globals['_LISTMODELSREQUEST']._serialized_end=208
-  _globals['_LISTMODELSRESPONSE']._serialized_start=210
-  _globals['_LISTMODELSRESPONSE']._serialized_end=291
-  _globals['_GETMODELREQUEST']._serialized_start=293
-  _globals['_GETMODELREQUEST']._serialized_end=327
-  _globals['_ACTIVATEMODELREQUEST']._serialized_start=329
-  _globals['_ACTIVATEMODELREQUEST']._serialized_end=382
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=384
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=420
-  _globals['_SCOREREQUEST']._serialized_start=422
-  _globals['_SCOREREQUEST']._serialized_end=477
-  _globals['_SCORERESPONSE']._serialized_start=479
-  _globals['_SCORERESPONSE']._serialized_end=549
-  _globals['_MODELSERVICE']._serialized_start=552
-  _globals['_MODELSERVICE']._serialized_end=915
+  _globals['_MODEL_METRICSENTRY']._loaded_options = None
+  _globals['_MODEL_METRICSENTRY']._serialized_options = b'8\001'
+  _globals['_CALIBRATION_PARAMETERSENTRY']._loaded_options = None
+  _globals['_CALIBRATION_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_DRIFT_FEATUREPSIENTRY']._loaded_options = None
+  _globals['_DRIFT_FEATUREPSIENTRY']._serialized_options = b'8\001'
+  _globals['_MODEL']._serialized_start=110
+  _globals['_MODEL']._serialized_end=490
+  _globals['_MODEL_METRICSENTRY']._serialized_start=444
+  _globals['_MODEL_METRICSENTRY']._serialized_end=490
+  _globals['_CALIBRATION']._serialized_start=493
+  _globals['_CALIBRATION']._serialized_end=635
+  _globals['_CALIBRATION_PARAMETERSENTRY']._serialized_start=586
+  _globals['_CALIBRATION_PARAMETERSENTRY']._serialized_end=635
+  _globals['_DRIFT']._serialized_start=638
+  _globals['_DRIFT']._serialized_end=913
+  _globals['_DRIFT_FEATUREPSIENTRY']._serialized_start=864
+  _globals['_DRIFT_FEATUREPSIENTRY']._serialized_end=913
+  _globals['_UPLOADMODELREQUEST']._serialized_start=915
+  _globals['_UPLOADMODELREQUEST']._serialized_end=1009
+  _globals['_MODELFILECHUNK']._serialized_start=1011
+  _globals['_MODELFILECHUNK']._serialized_end=1055
+  _globals['_LISTMODELSREQUEST']._serialized_start=1057
+  _globals['_LISTMODELSREQUEST']._serialized_end=1115
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1117
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1198
+  _globals['_GETMODELREQUEST']._serialized_start=1200
+  _globals['_GETMODELREQUEST']._serialized_end=1234
+  _globals['_ACTIVATEMODELREQUEST']._serialized_start=1236
+  _globals['_ACTIVATEMODELREQUEST']._serialized_end=1309
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1311
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1367
+  _globals['_SCOREREQUEST']._serialized_start=1369
+  _globals['_SCOREREQUEST']._serialized_end=1424
+  _globals['_SCORERESPONSE']._serialized_start=1426
+  _globals['_SCORERESPONSE']._serialized_end=1496
+  _globals['_MODELSERVICE']._serialized_start=1499
+  _globals['_MODELSERVICE']._serialized_end=1932
 # @@protoc_insertion_point(module_scope)

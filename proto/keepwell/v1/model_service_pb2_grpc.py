@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ModelServiceStub(object):
-    """Keeps the tenant's models. Not served yet: the model is a folder, named at start.
+    """Keeps the tenant's models. A model is an artifact made by `keepwell train`: data, never code, named by the hash of all of it. A tenant that has
+    activated none is scored for by the model that the service came with.
     """
 
     def __init__(self, channel):
@@ -35,6 +36,11 @@ class ModelServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.UploadModel = channel.stream_unary(
+                '/keepwell.v1.ModelService/UploadModel',
+                request_serializer=keepwell_dot_v1_dot_model__service__pb2.UploadModelRequest.SerializeToString,
+                response_deserializer=keepwell_dot_v1_dot_model__service__pb2.Model.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/keepwell.v1.ModelService/ListModels',
                 request_serializer=keepwell_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
@@ -63,11 +69,22 @@ class ModelServiceStub(object):
 
 
 class ModelServiceServicer(object):
-    """Keeps the tenant's models. Not served yet: the model is a folder, named at start.
+    """Keeps the tenant's models. A model is an artifact made by `keepwell train`: data, never code, named by the hash of all of it. A tenant that has
+    activated none is scored for by the model that the service came with.
     """
 
+    def UploadModel(self, request_iterator, context):
+        """Bring a model in; it does not score before it is activated. The first message carries the manifest, the others its files, each in one
+        piece or several, one file after the other. The whole is checked (hashes, feature schema, smoke vectors, and CatBoost's own reading of
+        it in a disposable process) and then registered in one step: a call that ends early leaves nothing. Sending a known model again
+        writes it again and is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
-        """All models.
+        """All models of the tenant, newest first, and last the one that the service came with. Manifests are left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,14 +98,15 @@ class ModelServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ActivateModel(self, request, context):
-        """Score by a model from now on.
+        """Score by a model from now on. It is loaded and tried before it takes over, between two batches, so no call fails; one that cannot be loaded
+        leaves everything as it is. Other replicas follow within two seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Go back to the model before.
+        """Go back to the model before, under the same conditions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +122,11 @@ class ModelServiceServicer(object):
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'UploadModel': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadModel,
+                    request_deserializer=keepwell_dot_v1_dot_model__service__pb2.UploadModelRequest.FromString,
+                    response_serializer=keepwell_dot_v1_dot_model__service__pb2.Model.SerializeToString,
+            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=keepwell_dot_v1_dot_model__service__pb2.ListModelsRequest.FromString,
@@ -138,8 +161,36 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService(object):
-    """Keeps the tenant's models. Not served yet: the model is a folder, named at start.
+    """Keeps the tenant's models. A model is an artifact made by `keepwell train`: data, never code, named by the hash of all of it. A tenant that has
+    activated none is scored for by the model that the service came with.
     """
+
+    @staticmethod
+    def UploadModel(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/keepwell.v1.ModelService/UploadModel',
+            keepwell_dot_v1_dot_model__service__pb2.UploadModelRequest.SerializeToString,
+            keepwell_dot_v1_dot_model__service__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListModels(request,

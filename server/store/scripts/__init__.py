@@ -1,4 +1,4 @@
-"""The scripts of the road, of its reviews, of the subscriptions and of the retention; each says at its top what it does."""
+"""The scripts of the road, of its reviews, of the subscriptions, of the retention and of the models; each says at its top what it does."""
 
 from importlib.resources import files
 
@@ -11,3 +11,5 @@ DELETE_SUBSCRIPTION = files(__name__).joinpath("delete_subscription.lua").read_t
 TAKE_DELIVERIES = files(__name__).joinpath("take_deliveries.lua").read_text()
 SETTLE_DELIVERIES = files(__name__).joinpath("settle_deliveries.lua").read_text()
 TRIM_LOG = files(__name__).joinpath("trim_log.lua").read_text()
+REGISTER_MODEL = files(__name__).joinpath("register_model.lua").read_text()
+ACTIVATE_MODEL = files(__name__).joinpath("activate_model.lua").read_text()
