@@ -9,10 +9,8 @@ from keepwell.v1 import model_service_pb2 as messages
 from keepwell.v1 import model_service_pb2_grpc
 
 from model.drift import profile_of
-from model.features import CATEGORIES
 from model.scorer import MANIFEST, Scorer, artifact_version
-from model.simulator import simulate
-from model.snapshot import snapshot
+from model.snapshot import Snapshot
 from server.artifact import read_folder
 from server.models import SHIPPED
 from server.store.models import Files
@@ -38,11 +36,10 @@ def shifted(log_odds: float) -> tuple[str, Files]:
     return changed(change)
 
 
-def profiled() -> tuple[str, Files]:
-    """Return an artifact with the profile of leads that did nothing but visit, on as many days as they like."""
-    leads = snapshot(simulate(3_000, 200, 5), 150)
+def profiled(leads: Snapshot) -> tuple[str, Files]:
+    """Return an artifact that says it was trained on these leads."""
     scores = Scorer.load(SHIPPED).score(leads.numeric, leads.categories)
-    profile = profile_of(leads.numeric, [("",) * len(CATEGORIES)] * len(leads.numeric), scores)
+    profile = profile_of(leads.numeric, leads.categories, scores)
     return changed(lambda manifest: manifest.update(profile=profile))
 
 

@@ -36,7 +36,7 @@ def test_a_file_that_is_not_what_the_manifest_says_is_named(shipped: Files) -> N
 
 
 def test_a_missing_file_is_named(shipped: Files) -> None:
-    with pytest.raises(ModelRefusedError, match="churn.cbm is missing"):
+    with pytest.raises(ModelRefusedError, match=r"churn\.cbm is missing"):
         assembled({name: data for name, data in shipped.items() if name != "churn.cbm"})
 
 
@@ -49,7 +49,7 @@ def test_files_do_not_interleave(shipped: Files) -> None:
     assembly = Assembly(shipped[MANIFEST])
     assembly.add("churn.cbm", b"a")
     assembly.add("trees.json", b"b")
-    with pytest.raises(ModelRefusedError, match="churn.cbm goes on after another file began"):
+    with pytest.raises(ModelRefusedError, match=r"churn\.cbm goes on after another file began"):
         assembly.add("churn.cbm", b"c")
 
 
