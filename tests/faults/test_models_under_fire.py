@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
 from keepwell.v1 import model_service_pb2 as messages
 from redis import Redis
 
-from model.features import CATEGORIES, vectorise
+from model.features import UNKNOWN_CATEGORIES, numbers_row
 from model.scorer import Scorer
 from server.artifact import load_artifact
 from server.models import SHIPPED
@@ -55,8 +56,8 @@ class Caller:
 
 
 def probability(scorer: Scorer) -> float:
-    numeric, _ = vectorise(NUMBERS, {})
-    return float(scorer.score(numeric[None, :], [("",) * len(CATEGORIES)])[0])
+    numeric = np.frombuffer(numbers_row(NUMBERS)[0], dtype="<f8")
+    return float(scorer.score(numeric[None, :], [UNKNOWN_CATEGORIES])[0])
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from rules.document import Stages
 from rules.stage import stage_of
 from rules.vocabulary import Stage
-from server.road.sample import Sample
+from server.road.sample import Behaviour, Sample
 from server.store.models import KEPT_BEFORE, Scoring
 
 
@@ -45,7 +45,7 @@ def test_a_sample_is_bounded_and_begins_anew_when_it_was_taken() -> None:
     sample = Sample()
     for _ in range(2_048):
         assert sample.has_room
-        sample.add(b"", (), 0.5)
+        sample.add((Behaviour(b"", (), None), 0.5))
     assert not sample.has_room
     assert len(sample.take()) == 2_048
     assert sample.has_room
