@@ -81,7 +81,9 @@ def list_all(server: Server = DEFAULT_SERVER, tenant: Tenant = "default", json: 
 
 
 def _cells(found: model_service_pb2.Model) -> tuple[str, ...]:
-    came = found.create_time.ToJsonString() if found.HasField("create_time") else "with the service"
+    came = (
+        f"{found.create_time.ToDatetime():%Y-%m-%d %H:%M} UTC" if found.HasField("create_time") else "with the service"
+    )
     scores = ("but for an error" if found.load_error else "yes") if found.active else ""
     return found.version, scores, came, *(_figure(found, name) for name in ("test.auc", "test.brier"))
 
