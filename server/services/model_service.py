@@ -1,5 +1,6 @@
 """ModelService: look at models, let one score, go back, score without deciding."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -159,16 +160,16 @@ class ModelService:
         shipped = self._shelf.shipped.scorer
         active = scoring.active or shipped.version
         in_use = self._shelf.in_use(tenant)
-        manifests = await read_manifests(self._client, tenant, [row.version for row in rows])
+        stored = await read_manifests(self._client, tenant, [row.version for row in rows])
+        manifests = await asyncio.to_thread(lambda: list(map(_manifest, stored)))
         views = []
-        for row, stored in zip(rows, manifests, strict=True):
-            is_shipped = row.version == shipped.version
-            manifest, problem = _manifest(stored) if row.came_at is not None else (_manifest_of(shipped), "")
-            if row.version == active and in_use.scoring == scoring:
-                problem = in_use.problem or self._shelf.shipped.fault * is_shipped
-            views.append(
-                ModelView(row.version, scoring.etag, manifest, row.version == active, is_shipped, row.came_at, problem)
-            )
+        for row, (manifest, problem) in zip(rows, manifests, strict=True):
+            is_active, is_shipped = row.version == active, row.version == shipped.version
+            if row.came_at is None:
+                manifest, problem = _manifest_of(shipped), self._shelf.shipped.fault  # noqa: PLW2901 (the replica's own)
+            if is_active and in_use.scoring == scoring:
+                problem = problem or in_use.problem  # noqa: PLW2901
+            views.append(ModelView(row.version, scoring.etag, manifest, is_active, is_shipped, row.came_at, problem))
         return views
 
 

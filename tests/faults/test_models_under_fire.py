@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -22,7 +23,7 @@ from server.store.embedded import EmbeddedStore
 from server.store.keys import model_key
 from server.store.models import Files
 from tests.artifacts import Models, pieces, shifted
-from tests.conftest import start_server
+from tests.conftest import free_port, start_server
 
 NUMBERS = {"days_since_last_activity": 20.0, "active_days_30": 1.0}
 CHANGES = 20
@@ -145,11 +146,13 @@ def test_a_new_process_that_cannot_load_the_active_model_scores_by_the_one_befor
     pair[0].models.activate(before)
     pair[0].models.activate(active)
     flip(store_url, tenant, active)
-    server = start_server("--redis-url", store_url)
+    page = f"127.0.0.1:{free_port() + 1}"
+    server = start_server("--redis-url", store_url, environment={"KEEPWELL_METRICS_LISTEN": page})
     late = Caller(server.address, tenant)
     assert late.decide().model_version == before
     assert late.models.get().version == active
     assert late.models.get().load_error == "trees.json was changed after it was made"
+    assert "\nkeepwell_models_behind 1.0\n" in urlopen(f"http://{page}/metrics").read().decode()
     late.channel.close()
     assert server.stop() == 0
 

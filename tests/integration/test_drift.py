@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterator
+from urllib.request import urlopen
 
 import grpc
 import pytest
@@ -7,13 +8,13 @@ from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1 import decision_service_pb2 as messages
 from keepwell.v1 import decision_service_pb2_grpc
 
-from model.features import CATEGORIES, NUMERIC, number_place
+from model.features import CATEGORIES, NUMERIC
 from model.simulator import simulate
 from model.snapshot import Snapshot, snapshot
 from tests.artifacts import Models, profiled, shifted
+from tests.conftest import free_port, start_server
 
 A_MESSAGE = 16  # leads of one batch that are all in the sample
-OPENS = number_place("email_opens_30")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,20 @@ def test_a_feature_that_moved_is_seen_and_the_others_are_not(models: Models, por
     psi = dict(models.get().drift.feature_psi)
     assert psi.pop("email_opens_30") > 0.25
     assert max(psi.values()) < 0.1
+
+
+def test_drift_is_a_metric_of_the_process(leads: Snapshot, store_url: str, tenant: str) -> None:
+    page = f"127.0.0.1:{free_port() + 1}"
+    server = start_server("--redis-url", store_url, environment={"KEEPWELL_METRICS_LISTEN": page})
+    with grpc.insecure_channel(server.address) as channel:
+        models = Models(channel, tenant)
+        version = models.activate(models.push(profiled(part(leads, 0)))).version
+        Portfolio(channel, tenant, part(leads, 1)).decide(opens=4.0, count=320)
+        psi = models.get().drift.feature_psi["email_opens_30"]
+    text = urlopen(f"http://{page}/metrics").read().decode()
+    labels = f'feature="email_opens_30",tenant="{tenant}",version="{version}"'
+    assert f"keepwell_model_drift_psi{{{labels}}} {psi}\n" in text
+    assert server.stop() == 0
 
 
 def test_too_few_leads_say_nothing_about_drift(models: Models, portfolio: Portfolio) -> None:
