@@ -13,9 +13,10 @@ from rules.cells import Answers
 from rules.compiled import CompiledPolicy, FactValue
 from rules.decision import CeilingClaim, Decision, Ruling, Situation
 from rules.engine import EngineFaultError, RuleEngine
+from rules.escalating import after_decision
 from rules.escalation import NOT_ASKED, EscalationOutcome, escalate
 from rules.facts import View
-from rules.lead import Contact, LeadState, OpenEscalation, playbook_code
+from rules.lead import Contact, LeadState, playbook_code
 from rules.reference import true_rules
 from rules.retained import HISTORY_RETENTION_MS
 from rules.sheet import FactSheet, zones_of
@@ -149,7 +150,7 @@ class Decider:
         if raised.escalation is not None:
             claims.append(CeilingClaim(ESCALATION_SHARE, 1))
         deferred_to = arbitration.deferred_to if verdict is Verdict.DEFER else None
-        state = _next_state(situation.state, decision, finding, deferred_to)
+        state = _next_state(self.policy, situation.state, decision, finding, deferred_to)
         return Ruling(decision, state, arbitration.closes_at, tuple(claims))
 
 
@@ -159,11 +160,12 @@ def _verdict(arbitration: Arbitration) -> Verdict:
     return Verdict.SUPPRESS if arbitration.deferred_to is None else Verdict.DEFER
 
 
-def _next_state(state: LeadState, decision: Decision, finding: StageFinding, deferred_to: int | None) -> LeadState:
-    now, raised = decision.decided_at, decision.escalation
-    opened = state.escalation
-    if raised is not None:
-        opened = OpenEscalation(raised.escalation_id, raised.level, raised.target, now, raised.due_at)
+def _next_state(
+    policy: CompiledPolicy, state: LeadState, decision: Decision, finding: StageFinding, deferred_to: int | None
+) -> LeadState:
+    now, raised, case = decision.decided_at, decision.escalation, state.escalation
+    if raised is not None or case is not None:
+        case = after_decision(policy, case, decision)
     return state._replace(
         stage=finding.stage,
         stage_since=stage_since(state, finding, now),
@@ -171,7 +173,7 @@ def _next_state(state: LeadState, decision: Decision, finding: StageFinding, def
         contacts=_contacts(state.contacts, decision),
         last_decided_at=now,
         last_escalated_at=state.last_escalated_at if raised is None else now,
-        escalation=opened,
+        escalation=case,
         next_review_at=decision.next_review_at,
         verdict=decision.verdict,
         deferred_to=deferred_to,

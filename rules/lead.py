@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from zlib import crc32
 
-from rules.vocabulary import ConsentState, Stage
+from rules.vocabulary import ConsentState, EscalationState, Stage
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
@@ -45,14 +45,25 @@ class Consent(NamedTuple):
     occurred_at: int
 
 
-class OpenEscalation(NamedTuple):
-    """An escalation that nobody has resolved yet."""
+class RaisedEscalation(NamedTuple):
+    """An escalation as it stands; `escalating.py` says what may become of it."""
 
     escalation_id: str
     level: int
     target: str
     raised_at: int
-    due_at: int
+    due_at: int | None  # when it goes on to `next_target`, or expires; None once somebody has it, or it is closed
+    stage: Stage = Stage.CRITICAL_RISK  # what raised it
+    acknowledge_ms: int = 3_600_000  # how long each target has
+    next_target: str = ""  # whom it goes to when nobody acknowledges it in time; empty: nobody
+    state: EscalationState = EscalationState.OPEN
+    reason: str = ""
+    recommendations: tuple[str, ...] = ()
+    acknowledged_by: str = ""
+    acknowledged_at: int | None = None
+    resolution: str = ""
+    closed_at: int | None = None
+    changed_at: int = 0
 
 
 class LeadState(NamedTuple):
@@ -65,7 +76,7 @@ class LeadState(NamedTuple):
     consent: Mapping[int, Consent] = MappingProxyType({})  # by channel number
     last_decided_at: int = 0
     last_escalated_at: int | None = None
-    escalation: OpenEscalation | None = None
+    escalation: RaisedEscalation | None = None  # open or acknowledged
     next_review_at: int | None = None
     verdict: int = 0  # the last decision's, a number of Verdict; 0: there was none
     deferred_to: int | None = None  # until when that decision put a contact off

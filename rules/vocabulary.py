@@ -84,6 +84,29 @@ class Cause(IntEnum):
     SCHEDULE = 3
 
 
+class InterventionOutcome(IntEnum):
+    """What became of an intervention."""
+
+    PENDING = 1
+    DELIVERED = 2
+    ENGAGED = 3
+    CONVERTED = 4
+    FAILED = 5
+    IGNORED = 6
+    ESCALATED = 7
+    OPTED_OUT = 8
+    COMPLAINED = 9
+
+
+class EscalationState(IntEnum):
+    """Where an escalation stands; the last two are final."""
+
+    OPEN = 1
+    ACKNOWLEDGED = 2
+    RESOLVED = 3
+    EXPIRED = 4
+
+
 class ConsentState(IntEnum):
     """What a lead has said about a channel; a lead that said nothing has no record."""
 

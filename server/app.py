@@ -30,7 +30,9 @@ from server.drift import Drift
 from server.feed.consume import Shares
 from server.feed.followers import Followers
 from server.grpc_options import server_options
+from server.interventions import Interventions
 from server.models import ModelShelf
+from server.overdue import Overdue
 from server.policies import SHIPPED, PolicyFiles, PolicyShelf
 from server.retention import trim_for_ever
 from server.reviews import Reviews
@@ -38,11 +40,14 @@ from server.road.clock import ClockGuard
 from server.road.road import Road, RoadSettings
 from server.rpc import service_handler
 from server.services.decision_service import DecisionService
+from server.services.escalation_service import EscalationService
+from server.services.escalation_watch import EscalationWatch
 from server.services.feed_service import FeedService
 from server.services.feed_start import Starts
 from server.services.lead_service import LeadService
 from server.services.model_service import ModelService
 from server.services.model_upload import ModelUpload
+from server.services.outcome_service import OutcomeService
 from server.services.subscription_admin import SubscriptionAdmin
 from server.services.subscription_service import SubscriptionService
 from server.settings import Settings
@@ -115,6 +120,9 @@ class App:
             guard,
             self._worker,
         )
+        self._outcomes = OutcomeService(self._road, Interventions(client, self.shelf))
+        watch = EscalationWatch(client, settings.write_stall_seconds, self._draining)
+        self._escalations = EscalationService(self._road, client, watch)
         self._server = aio.server(
             options=server_options(settings.message_bytes, settings.streams_per_connection, settings.processes > 1)
         )
@@ -139,7 +147,9 @@ class App:
         self._tasks.append(asyncio.create_task(self._drift.count_for_ever()))
         if self._settings.reviews:
             reviews = Reviews(client, self._road, self._settings.clock)
+            overdue = Overdue(client, self._road, self._settings.clock)
             self._tasks.append(asyncio.create_task(reviews.run()))
+            self._tasks.append(asyncio.create_task(overdue.run()))
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         return port
 
@@ -153,6 +163,8 @@ class App:
             },
             "LeadService": self._leads.handlers,
             "ModelService": self._model_service.handlers,
+            "OutcomeService": self._outcomes.handlers,
+            "EscalationService": self._escalations.handlers,
         }
         manual = self._settings.clock == "manual"
         self._server.add_generic_rpc_handlers(

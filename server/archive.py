@@ -13,7 +13,7 @@ from server.road.situation import situation
 from server.road.world import EncodeDecision
 from server.store.connection import Store
 from server.store.keys import Partition, partition_of
-from server.store.log import LogEntry, lead_entries, locate, read_entries
+from server.store.log import LogEntry, lead_entries, locate, read_entry
 from server.store.partition import parse_lead
 from server.store.record import decode_inputs, decode_record
 from server.worker import Worker
@@ -48,7 +48,7 @@ class Archive:
         except DecisionNotFoundError:
             return await self._cold.by_decision_id(tenant, decision_id)
         try:
-            return (await read_entries(self._client, partition, [log_id]))[0]
+            return await read_entry(self._client, partition, log_id)
         except DecisionNotFoundError:
             entry = await self._cold.by_log_id(tenant, log_id)
             if entry is None:

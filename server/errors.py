@@ -23,10 +23,10 @@ class MalformedRequestError(Exception):
 
 
 class IdempotencyMismatchError(Exception):
-    """The request id was used before, for another request."""
+    """The request's id was used before, for another request."""
 
-    def __init__(self) -> None:
-        super().__init__("this request_id was used before with another body; use a new one for a new request")
+    def __init__(self, name: str = "request_id") -> None:
+        super().__init__(f"this {name} was used before with another body; use a new one for a new request")
 
 
 class StateUnavailableError(Exception):
@@ -47,6 +47,14 @@ class OverloadedError(Exception):
 
 class DecisionNotFoundError(Exception):
     """There is no such decision of this tenant in the log."""
+
+
+class InterventionNotFoundError(Exception):
+    """There is no such intervention of this tenant, or it was too long ago."""
+
+
+class EscalationNotFoundError(Exception):
+    """There is no such escalation of this tenant, or it was closed too long ago."""
 
 
 class LeadNotFoundError(Exception):

@@ -6,6 +6,12 @@ DECISIONS = Counter("keepwell_decisions", "Decisions committed.")
 CONFLICTS = Counter("keepwell_commit_refusals", "Commits that had to be decided again.", ["reason"])
 BATCH_LEADS = Histogram("keepwell_batch_jobs", "Jobs in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 EVENTS = Counter("keepwell_events", "Events of leads, by what became of them.", ["result"])
+OUTCOMES = Counter("keepwell_outcomes", "Outcomes of interventions that were noted.", ["outcome", "channel"])
+OUTCOME_REPORTS = Counter("keepwell_outcome_reports", "Reports of outcomes, by what became of them.", ["result"])
+CONTACTS_GIVEN_BACK = Counter(
+    "keepwell_contacts_given_back", "Contacts that were not sent and no longer count.", ["channel"]
+)
+ESCALATION_STEPS = Counter("keepwell_escalation_steps", "Steps of escalations after they were raised.", ["step"])
 REVIEWS = Counter(
     "keepwell_reviews", "Reviews that fell due: decided, quiet, or put off to be taken again.", ["result"]
 )

@@ -13,12 +13,14 @@ from server.feed.token import order
 from server.metrics import FEED_MISSED, TRIMMED
 from server.settings import Settings
 from server.store.connection import Store
-from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
+from server.store.escalations import read_entries
+from server.store.keys import CONTACT_SECONDS, PARTITIONS, TENANTS_KEY, Partition
 from server.store.script import Script
 from server.store.scripts import TRIM_LOG
 
 TRIM = Script(TRIM_LOG)
 INTERVAL_SECONDS = 60.0
+INDEX_PAGE = 256
 TRIMMED_AT_ONCE = 256
 log = structlog.get_logger()
 
@@ -51,16 +53,67 @@ async def trim(client: Store, partition: Partition, retention_ms: int, longest: 
     return Trimmed(decisions, missed, last) if decisions else None
 
 
+async def trim_escalations(client: Store, partition: Partition, retention_ms: int) -> str | None:
+    """Remove changes of escalations older than the retention, and from the index those whose records are gone; return the last id that went."""
+    place = "-"
+    while places := await _old_places(client, partition, place):
+        kept = {entry.place for entry in await read_entries(client, [partition], places)}
+        gone = [each for each in places if each not in kept]
+        if gone:
+            await client.zrem(partition.escalations, *gone)
+        place = f"({places[-1]}"
+    return await _trim_noted(client, partition.escalation_log, partition.escalation_log_trimmed, retention_ms)
+
+
+async def _old_places(client: Store, partition: Partition, start: str) -> list[str]:
+    """Return the next escalations that may be gone: raised longer before the newest one than closed ones are kept."""
+    newest = await client.zrange(partition.escalations, -1, -1)
+    if not newest:
+        return []
+    before = int(newest[0].split(b" ")[0]) - CONTACT_SECONDS * 1_000
+    end = f"({max(before, 0):015d}"
+    members = await client.zrange(partition.escalations, start, end, bylex=True, offset=0, num=INDEX_PAGE)
+    return [member.decode() for member in members]
+
+
+async def _trim_noted(client: Store, stream: str, noted: str, retention_ms: int) -> str | None:
+    """Trim a stream, and note the last id that went."""
+    newest = await client.xrevrange(stream, count=1)
+    if not newest:
+        return None
+    cutoff = order(newest[0][0].decode())[0] - retention_ms
+    if cutoff <= 0:
+        return None
+    going = await client.xrevrange(stream, max=f"({cutoff}-0", count=1)
+    if not going:
+        return None
+    last: str = going[0][0].decode()
+    async with client.pipeline(transaction=True) as pipeline:
+        pipeline.set(noted, last)
+        pipeline.xtrim(stream, minid=f"{cutoff}-0", approximate=False)
+        await pipeline.execute()
+    return last
+
+
 async def trim_events(client: Store, partition: Partition, retention_ms: int) -> int:
     """Remove the events that arrived longer than the retention before the newest one; return how many went.
 
     Their ids carry the store's own time, whatever clock the tenant has. What was learned from them stays in the leads' records.
     """
-    newest = await client.xrevrange(partition.events, count=1)
+    return await _trim_silently(client, partition.events, retention_ms)
+
+
+async def trim_outcomes(client: Store, partition: Partition, retention_ms: int) -> int:
+    """Remove outcomes likewise; return how many went."""
+    return await _trim_silently(client, partition.outcomes, retention_ms)
+
+
+async def _trim_silently(client: Store, stream: str, retention_ms: int) -> int:
+    newest = await client.xrevrange(stream, count=1)
     if not newest:
         return 0
     cutoff = max(order(newest[0][0].decode())[0] - retention_ms, 0)
-    gone: int = await client.xtrim(partition.events, minid=f"{cutoff}-0", approximate=False)
+    gone: int = await client.xtrim(stream, minid=f"{cutoff}-0", approximate=False)
     return gone
 
 
@@ -68,6 +121,7 @@ async def trim_for_ever(client: Store, settings: Settings) -> None:
     """Trim every tenant's logs once a minute."""
     retention_ms = settings.log_retention_hours * 3_600_000
     events_ms = settings.event_retention_days * 86_400_000
+    outcomes_ms = settings.outcome_retention_days * 86_400_000
     while True:
         await asyncio.sleep(INTERVAL_SECONDS)
         try:
@@ -76,5 +130,7 @@ async def trim_for_ever(client: Store, settings: Settings) -> None:
                     partition = Partition(tenant.decode(), number)
                     await trim(client, partition, retention_ms, settings.log_max_decisions)
                     await trim_events(client, partition, events_ms)
+                    await trim_outcomes(client, partition, outcomes_ms)
+                    await trim_escalations(client, partition, retention_ms)
         except (RedisError, OSError) as error:
             log.warning("retention_waits_for_store", error=str(error))

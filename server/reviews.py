@@ -5,23 +5,20 @@ decision is written when there is news (`rules/news.py`); else only the lead's r
 due again after the visibility time.
 """
 
-import asyncio
 from hashlib import blake2b
 
 import structlog
-from redis.exceptions import RedisError
 
 from rules.vocabulary import Cause
-from server.errors import OverloadedError
 from server.metrics import REVIEWS
 from server.road.job import Committed, DecideInput, Reviewed
 from server.road.road import Road
 from server.store.connection import Store
 from server.store.due import DueLead, take_due
 from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
+from server.turns import take_turns
 
 IDLE_SECONDS = 0.1
-TROUBLE_SECONDS = 1.0
 TAKEN_AT_ONCE = 256
 VISIBILITY_MS = 30_000
 log = structlog.get_logger()
@@ -36,18 +33,8 @@ class Reviews:
         self._clock = clock
 
     async def run(self) -> None:
-        """Review for ever; a store or a road that is in trouble is waited for."""
-        while True:
-            try:
-                if not await self.turn():
-                    await asyncio.sleep(IDLE_SECONDS)
-            except (RedisError, OSError, OverloadedError) as error:
-                log.warning("reviews_wait", error=str(error))
-                await asyncio.sleep(TROUBLE_SECONDS)
-            except Exception:
-                # A fault of ours must not end reviews for good, nor without a word.
-                log.exception("reviews_failed")
-                await asyncio.sleep(TROUBLE_SECONDS)
+        """Review for ever."""
+        await take_turns("reviews", self.turn, IDLE_SECONDS)
 
     async def turn(self) -> bool:
         """Review once what is due, a batch a tenant; return whether more may be."""

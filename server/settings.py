@@ -32,7 +32,8 @@ class Settings(BaseSettings):
     clock: Literal["store", "manual"] = "store"
     tenant_time_zone: str = "UTC"
     metrics_listen: str | None = None  # HOST:PORT of the Prometheus page; with one process only
-    reviews: bool = True  # whether this process looks at leads again by itself when their policy says so
+    # Whether this process does by itself what falls due: reviews of leads, and escalations that nobody acknowledged.
+    reviews: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     log_retention_hours: int = Field(default=168, ge=24, le=24 * 400)
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     log_max_decisions: int = Field(default=10_000_000, ge=1_000)
     # The features' 90 days and the label's 30: what training from the log needs.
     event_retention_days: int = Field(default=120, ge=31, le=3_650)
+    outcome_retention_days: int = Field(default=400, ge=91, le=3_650)  # a year and a month, to compare years by
     store_timeout_seconds: float = Field(default=2.0, gt=0, le=30)
     clock_skew_seconds: float = Field(default=5.0, gt=0, le=300)
     drain_seconds: float = Field(default=10.0, gt=0, le=120)

@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, Re
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
+from rules.escalating import EscalationStateError
 from server import errors
 
 DOMAIN = "keepwell"
@@ -33,8 +34,11 @@ TABLE: dict[type[Exception], Row] = {
     errors.ResumeTokenExpiredError: Row(StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED"),
     errors.IdempotencyMismatchError: Row(StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_MISMATCH"),
     errors.ManualClockOffError: Row(StatusCode.FAILED_PRECONDITION, "MANUAL_CLOCK_OFF"),
+    EscalationStateError: Row(StatusCode.FAILED_PRECONDITION, "ESCALATION_STATE"),
     errors.ReplayUnavailableError: Row(StatusCode.FAILED_PRECONDITION, "REPLAY_UNAVAILABLE"),
     errors.DecisionNotFoundError: Row(StatusCode.NOT_FOUND, "DECISION_NOT_FOUND"),
+    errors.InterventionNotFoundError: Row(StatusCode.NOT_FOUND, "INTERVENTION_NOT_FOUND"),
+    errors.EscalationNotFoundError: Row(StatusCode.NOT_FOUND, "ESCALATION_NOT_FOUND"),
     errors.LeadNotFoundError: Row(StatusCode.NOT_FOUND, "LEAD_NOT_FOUND"),
     errors.StateUnavailableError: Row(StatusCode.UNAVAILABLE, "STATE_UNAVAILABLE", retry_ms=500),
     errors.CommitUnknownError: Row(StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN", retry_ms=500),

@@ -12,6 +12,7 @@ from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
 from rules.vocabulary import Channel, ConsentState
 from server.convert.checks import Checker, instant_of, timestamp_of, wire
+from server.convert.escalation import escalation_message
 from server.convert.request import given_profile
 from server.errors import FieldViolation, InvalidFieldsError
 from server.road.assess import given_of, known
@@ -125,20 +126,6 @@ def _assessment(record: LeadRecord) -> decision_pb2.ChurnRiskAssessment | None:
     )
 
 
-def _escalation(lead_id: str, state: LeadState) -> decision_pb2.Escalation | None:
-    raised = state.escalation
-    if raised is None:
-        return None
-    return decision_pb2.Escalation(
-        escalation_id=raised.escalation_id,
-        level=raised.level,
-        target=raised.target,
-        state=decision_pb2.ESCALATION_STATE_OPEN,
-        due_time=timestamp_of(raised.due_at),
-        lead_id=lead_id,
-    )
-
-
 def _headroom(row: Headroom) -> lead_pb2.ChannelHeadroom:
     return lead_pb2.ChannelHeadroom(
         channel=wire(row.channel),
@@ -162,7 +149,7 @@ def lead_view(
         cooldowns=[lead_pb2.Cooldown(name=name, until=timestamp_of(at)) for name, at in cooldowns.items()],
         consent=consent_messages(state),
         holdout_arm=arm,
-        escalation=_escalation(lead_id, state),
+        escalation=escalation_message(state.escalation, lead_id) if state.escalation else None,
     )
     if state.last_decided_at:
         view.last_decided_at.CopyFrom(timestamp_of(state.last_decided_at))

@@ -10,7 +10,7 @@ from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
 from model.features import UNKNOWN_CATEGORIES, FeatureError, check_category, numbers_row
 from server.convert.checks import COUNTRY, CURRENCY, Checker, instant_of
 from server.road.job import DecideInput
-from server.road.world import FINGERPRINT_BYTES
+from server.store.keys import FINGERPRINT_BYTES
 
 CHANNEL_NAMES = ("email", "sms", "phone", "push", "in_app", "crm_workflow", "agent_assignment")
 MAX_ATTRIBUTES = 32

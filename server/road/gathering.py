@@ -53,9 +53,12 @@ def gather_query(
     decisions = (job.request.decision_id for job in jobs if job.request and not job.preview)
     decision_ids = list(dict.fromkeys(decisions))
     events = (partition.event(job.event.lead_id, job.event.event_id) for job in jobs if job.event)
-    event_keys = list(dict.fromkeys(events))
+    further = dict.fromkeys(events)
+    for job in jobs:
+        if job.amendment is not None:
+            further.update(dict.fromkeys(job.amendment.keys(partition)))
     days = (day.name, day.next_name)
-    return GatherQuery(partition, clock, days, day.next_start_at, ceilings, lead_ids, decision_ids, event_keys)
+    return GatherQuery(partition, clock, days, day.next_start_at, ceilings, lead_ids, decision_ids, list(further))
 
 
 def tally_of(query: GatherQuery, snapshot: Snapshot) -> Tally:

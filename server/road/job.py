@@ -1,13 +1,15 @@
 """What travels down the road, and what comes back: plain values, made from requests by `server.convert`."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from model.activity import Activity
 from model.events import EventType
 from rules.lead import LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, Channel
+from server.store.effects import Effect
+from server.store.keys import Partition
 
 
 class LastAssessment(NamedTuple):
@@ -90,8 +92,33 @@ class Changed(NamedTuple):
     now: int
 
 
+class Amended(NamedTuple):
+    """An amendment that is in force, by this request or (`replayed`) before it; `answer` is of its own kind."""
+
+    answer: bytes
+    replayed: bool = False
+
+
+class Amending(NamedTuple):
+    """What an amendment comes to: the lead's next record (the same one: unchanged), what is written with it, and its answer."""
+
+    record: LeadRecord
+    effects: Sequence[Effect]
+    answer: Amended
+
+
+class Amendment(Protocol):
+    """A change of a lead's record that brings other writes along and is no decision: an outcome, or a step of an escalation."""
+
+    def keys(self, partition: Partition) -> Sequence[str]:
+        """Return the keys that it looks at, besides the lead's."""
+
+    def apply(self, partition: Partition, record: LeadRecord, now: int, known: Mapping[str, bytes]) -> Amending:
+        """Return what it comes to; `known` has those keys that are there. May raise an error of the caller's: then nothing is written."""
+
+
 Change = Callable[[LeadRecord, int], LeadRecord]  # (record, now) -> the next record; may raise, then nothing is written
-Outcome = Committed | Reviewed | Changed | Recorded | Exception
+Outcome = Committed | Reviewed | Changed | Recorded | Amended | Exception
 
 
 class Ticket:
@@ -111,9 +138,21 @@ class Ticket:
 
 
 class Job:
-    """One lead's errand: a decision (`request`), an `event`, or a change or a look at it (`change`)."""
+    """One lead's errand: a decision (`request`), an `event`, an `amendment`, or a change or a look at it (`change`)."""
 
-    __slots__ = ("attempts", "change", "clock", "event", "lead_id", "place", "preview", "request", "tenant", "ticket")
+    __slots__ = (
+        "amendment",
+        "attempts",
+        "change",
+        "clock",
+        "event",
+        "lead_id",
+        "place",
+        "preview",
+        "request",
+        "tenant",
+        "ticket",
+    )
 
     def __init__(
         self,
@@ -126,6 +165,7 @@ class Job:
         change: Change | None = None,
         preview: bool = False,
         event: EventInput | None = None,
+        amendment: Amendment | None = None,
     ) -> None:
         self.tenant = tenant
         self.clock = clock
@@ -136,6 +176,7 @@ class Job:
         self.change = change
         self.preview = preview
         self.event = event
+        self.amendment = amendment
         self.attempts = 0
 
     def settle(self, outcome: Outcome) -> None:

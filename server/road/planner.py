@@ -1,11 +1,19 @@
 """One lead's jobs, in the order in which they came: each on the record that the one before it left, and all in one write."""
 
 from rules.decision import Ruling, Situation
+from rules.escalating import EscalationStateError
 from rules.news import is_news
 from rules.vocabulary import Cause
-from server.errors import FieldViolation, IdempotencyMismatchError, InvalidFieldsError
+from server.errors import (
+    EscalationNotFoundError,
+    FieldViolation,
+    IdempotencyMismatchError,
+    InterventionNotFoundError,
+    InvalidFieldsError,
+)
 from server.road.assess import Assessed, Subject
 from server.road.job import (
+    Amendment,
     Changed,
     Committed,
     DecideInput,
@@ -19,9 +27,20 @@ from server.road.job import (
 )
 from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request, unsettled
 from server.road.situation import situation
-from server.road.world import ESCALATION_SHARE, LeadPlan, LeadWork, Tally, World
+from server.road.world import ESCALATION_SHARE, LeadPlan, LeadWork, Tally, World, ceiling_seconds
+from server.store.effects import Effect, values_of
+from server.store.escalations import effects_of_decision
 from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite
 from server.store.record import DecisionInputs, decode_record, encode_inputs, encode_record
+
+# What a job may be refused for; anything else is a fault of ours.
+REFUSALS = (
+    InvalidFieldsError,
+    IdempotencyMismatchError,
+    InterventionNotFoundError,
+    EscalationNotFoundError,
+    EscalationStateError,
+)
 
 
 def check_time(request: DecideInput, now: int) -> InvalidFieldsError | None:
@@ -47,6 +66,7 @@ class LeadPlanner:
         self._outcomes: list[tuple[Job, Outcome]] = []
         self._changed = False
         self._events: dict[str, EventWrite] = {}
+        self._effects: list[Effect] = []
         self._unassessed: EventInput | None = None  # the newest event since the last assessment
         self.fault: LeadPlan | None = None  # set once a job failed by a fault of ours
 
@@ -58,6 +78,9 @@ class LeadPlanner:
             if job.event is not None:
                 self._record_event(job, job.event)
                 return self._after_events(turn)
+            if job.amendment is not None:
+                self._amend(job, job.amendment)
+                return None
             if request is None:
                 self._change(job)
                 return None
@@ -66,7 +89,7 @@ class LeadPlanner:
             if earlier := self._earlier(request):
                 self._outcomes.append((job, earlier))
                 return None
-        except (InvalidFieldsError, IdempotencyMismatchError) as error:
+        except REFUSALS as error:
             self._outcomes.append((job, error))
             return self._after_events(turn)
         return Subject(self._record, request)
@@ -74,7 +97,7 @@ class LeadPlanner:
     def _record_event(self, job: Job, event: EventInput) -> None:
         check_event(event, self._world.now)
         key = self.lead.partition.event(event.lead_id, event.event_id)
-        duplicate = key in self.lead.known_events or key in self._events
+        duplicate = key in self.lead.known or key in self._events
         if not duplicate:
             self._events[key] = EventWrite(key, event.payload)
             self._keep(after_event(self._record, event, self._world.now))
@@ -95,6 +118,15 @@ class LeadPlanner:
             self._changed = True
             self._keep(unsettled(after))
         self._outcomes.append((job, Changed(after, self._world.now)))
+
+    def _amend(self, job: Job, amendment: Amendment) -> None:
+        known = {**self.lead.known, **values_of(self._effects)} if self._effects else self.lead.known
+        after, effects, answer = amendment.apply(self.lead.partition, self._record, self._world.now, known)
+        self._effects += effects
+        if after is not self._record:
+            self._changed = True
+            self._keep(unsettled(after))
+        self._outcomes.append((job, answer))
 
     def _keep(self, record: LeadRecord) -> None:
         self._record, self._data = record, None
@@ -123,9 +155,15 @@ class LeadPlanner:
         self._tally.leads_today += self._first_today and not self._decisions
         fault, reused = world.model.fault, assessed.reused
         inputs = encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused))
-        self._decisions.append(DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs))
+        contacts = bool(ruling.decision.interventions)
+        self._decisions.append(
+            DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs, contacts)
+        )
         self._rulings.append(ruling)
         self._tally.take(ruling)
+        if ruling.next_state.escalation is not self._record.state.escalation:
+            before = self._record.state.escalation
+            self._effects += effects_of_decision(self.lead.partition, self.lead.lead_id, before, ruling)
         self._keep(_after(self._record, facts, ruling, assessed))
 
     def _is_quiet(self, job: Job, request: DecideInput, ruling: Ruling) -> bool:
@@ -153,7 +191,7 @@ class LeadPlanner:
         """Return what all jobs came to."""
         if self.fault is not None:
             return self.fault
-        if not self._changed and not self._decisions and not self._events:
+        if not (self._changed or self._decisions or self._events or self._effects):
             return LeadPlan(None, self._outcomes)
         first_today = bool(self._decisions) and self._first_today
         return LeadPlan(self._write(first_today), self._outcomes)
@@ -186,14 +224,14 @@ class LeadPlanner:
             self._decisions,
             list(self._events.values()),
             self._record.state.next_review_at,
+            self._effects,
         )
 
     def _claim(self, name: str, amount: int) -> Claim:
         ceiling = next(ceiling for ceiling in self._world.policy.ceilings if ceiling.name == name)
         window, now = ceiling.window, self._world.now
         start = f"({now - window.length_ms}" if window.length_ms else str(window.start(now))
-        lifetime_seconds = window.longest_ms // 1_000 + 86_400
-        return Claim(name, amount, self._tally.readings[name].maximum, start, lifetime_seconds)
+        return Claim(name, amount, self._tally.readings[name].maximum, start, ceiling_seconds(window))
 
 
 def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:

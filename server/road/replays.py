@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from server.errors import IdempotencyMismatchError
+from server.errors import DecisionNotFoundError, IdempotencyMismatchError
 from server.road.gathering import Part
 from server.road.job import Committed, Job
-from server.road.world import FINGERPRINT_BYTES
 from server.store.connection import Store
 from server.store.keys import Partition
-from server.store.log import read_entries
+from server.store.log import find_entries, parse_locator
 from server.store.partition import Snapshot
 
 
@@ -34,13 +33,16 @@ async def settle_replays(
 
 async def _replay(client: Store, partition: Partition, replays: Sequence[tuple[Job, bytes]]) -> None:
     matching = []
-    for job, locator in replays:
-        if job.request is not None and locator[:FINGERPRINT_BYTES] == job.request.fingerprint:
-            matching.append((job, locator[FINGERPRINT_BYTES:].decode()))
+    for job, value in replays:
+        locator = parse_locator(value)
+        if job.request is not None and locator.fingerprint == job.request.fingerprint:
+            matching.append((job, locator.log_id))
         else:
             job.settle(IdempotencyMismatchError())
     if not matching:
         return
-    entries = await read_entries(client, partition, [log_id for _, log_id in matching])
+    entries = await find_entries(client, partition, [log_id for _, log_id in matching])
     for (job, _), entry in zip(matching, entries, strict=True):
-        job.settle(Committed(entry.decision, entry.hits, replayed=True))
+        # A decision's key outlives its log entry: to decide again under the same id would be worse than to say so.
+        gone = DecisionNotFoundError("this request was decided before, and the log no longer holds its decision")
+        job.settle(gone if entry is None else Committed(entry.decision, entry.hits, replayed=True))

@@ -27,7 +27,7 @@ from server.road.clock import ClockGuard
 from server.road.compute import plan
 from server.road.day import Day, day_of
 from server.road.gathering import Part, gather_query, tally_of
-from server.road.job import Change, Changed, DecideInput, EventInput, Job, LeadRecord, Outcome, Ticket
+from server.road.job import Amendment, Change, Changed, DecideInput, EventInput, Job, LeadRecord, Outcome, Ticket
 from server.road.replays import settle_replays
 from server.road.settling import settle, settle_answers
 from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World
@@ -117,6 +117,15 @@ class Road:
         """Return one outcome an event: Recorded, or why it was refused."""
         ticket = Ticket(len(events), asyncio.get_running_loop())
         jobs = [Job(tenant, clock, event.lead_id, ticket, place, event=event) for place, event in enumerate(events)]
+        return await self._travel(jobs, ticket)
+
+    async def amend(self, tenant: str, clock: str, amendments: Sequence[tuple[str, Amendment]]) -> list[Outcome]:
+        """Return one outcome a (lead id, amendment) pair: Amended, or why it was refused."""
+        ticket = Ticket(len(amendments), asyncio.get_running_loop())
+        jobs = [
+            Job(tenant, clock, lead_id, ticket, place, amendment=amendment)
+            for place, (lead_id, amendment) in enumerate(amendments)
+        ]
         return await self._travel(jobs, ticket)
 
     async def look(self, tenant: str, clock: str, lead_id: str) -> Changed:
@@ -231,7 +240,7 @@ class Road:
             for job in part.jobs:
                 jobs.setdefault(job.lead_id, []).append(job)
             work = [
-                LeadWork(lead_id, stored[lead_id], group, part.partition, snapshot.known_events)
+                LeadWork(lead_id, stored[lead_id], group, part.partition, snapshot.known)
                 for lead_id, group in jobs.items()
             ]
             tally: Tally = tally_of(part.query, snapshot)

@@ -1,21 +1,26 @@
 """What a batch is decided under, and what it comes to: the values that computing takes and gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from rules.compiled import Ceiling
 from rules.decide import Decider
 from rules.decision import CeilingReading, Decision, Ruling
+from rules.windows import CountingWindow
 from server.road.assess import Assessed, Model, Reuse
 from server.road.day import Day
 from server.road.job import Job, Outcome
 from server.store.keys import Partition
 from server.store.partition import LeadWrite, StoredLead
 
-FINGERPRINT_BYTES = 16
 ESCALATION_SHARE = "escalation_share"
 
 EncodeDecision = Callable[[Decision, Assessed], bytes]
+
+
+def ceiling_seconds(window: CountingWindow) -> int:
+    """Return how long the instants under a tenant-wide limit are kept."""
+    return window.longest_ms // 1_000 + 86_400
 
 
 class Policy(NamedTuple):
@@ -75,10 +80,10 @@ class LeadPlan(NamedTuple):
 
 
 class LeadWork(NamedTuple):
-    """One lead with its jobs, in the order in which they came, and the events (by key) that the store knows already."""
+    """One lead with its jobs, in the order in which they came, and what the store holds under the further keys that they look at."""
 
     lead_id: str
     stored: StoredLead
     jobs: list[Job]
     partition: Partition
-    known_events: frozenset[str]
+    known: Mapping[str, bytes]

@@ -22,11 +22,10 @@ from server.rpc import Handler
 from server.services.event_service import EventIntake
 from server.status import status_of
 from server.store.connection import Store
-from server.store.keys import request_key
+from server.store.keys import REQUEST_SECONDS, request_key
 from server.store.record import decode_record
 
 UPSERT_LEADS = 1_000
-REQUEST_SECONDS = 86_400 + 3_600
 log = structlog.get_logger()
 
 

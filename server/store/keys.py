@@ -1,9 +1,9 @@
 r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
 
     {T/p}:lead:<lead_id>      string  the lead's record: `<version> <last log id>\\n` + LeadRecord; until erased
-    {T/p}:decision:<id>       string  where a decision lies: 16 bytes of request fingerprint + its log id; the log's
-                                      retention + 1 day. It is also the idempotency record, since a decision's id
-                                      is derived from its request id
+    {T/p}:decision:<id>       string  where a decision lies: 16 bytes of request fingerprint + its log id + blank + lead id; the log's
+                                      retention + 1 day, at least 91 days if it granted a contact. It is also the
+                                      idempotency record, since a decision's id is derived from its request id
     {T/p}:log                 stream  the decisions in the order of their commits: fields d (Decision without its
                                       trace), t (rules that hit), i (DecisionInputs), p (the lead's previous log id);
                                       trimmed by the retention. It is the feed, too
@@ -11,6 +11,15 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
                                       trimmed by its own retention
     {T/p}:due                 zset    lead ids by when they are to be looked at again, in ms; until erased
     {T/p}:event:<hash>        string  empty: this event of this lead is known; the window for late events + 1 day
+    {T/p}:outcomes            stream  what became of contacts, in the order of arrival: field o (OutcomeEntry); trimmed by its own retention
+    {T/p}:outcome:<hash>      string  fingerprint of the outcome with this id; 91 days
+    {T/p}:intervention:<id>   string  Standing: whether an outcome said that it was sent or not; 91 days
+    {T/p}:escalation:<id>     string  its lead and RaisedEscalation; until closed, then 91 days
+    {T/p}:escalations         zset    all of them by `<raised at in ms, 15 digits> <escalation id>` (score 0); as long as their records
+    {T/p}:escalations:open    zset    likewise, those that are open or acknowledged
+    {T/p}:escalations:due     zset    lead ids of open ones by when they go to the next target, in ms; until acknowledged or closed
+    {T/p}:escalations:log     stream  every change of an escalation: field e (as its record); trimmed by the log's retention
+    {T/p}:escalations:trimmed string  the last id of that stream that retention removed
     {T/p}:trimmed             string  the last log id that retention removed
     {T/p}:subscriptions       hash    name to `<epoch> <FeedFilter>`; until the subscription is deleted. Each is also a consumer group of its
                                       name on the log, which knows who was handed what, and how often
@@ -23,7 +32,7 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:clock               string  the tenant's now in ms; manual clock only; for ever
     {T/p}:ceiling:<name>      zset    instants of the contacts granted under a tenant-wide limit; window + 1 day
     {T/p}:day:<yyyymmdd>      hash    leads (decided), escalated: of the tenant's calendar day; 3 days
-    {T/0}:request:<id>        string  fingerprint of a mutating call that is no decision; 1 day
+    {T/0}:request:<id>        string  fingerprint of a mutating call that is no decision, and its answer if it has one to repeat; 25 hours
     {T/0}:policy:<version>    string  the policy's source text; for ever (a decision names its version)
     {T/0}:model:<version>     hash    an artifact: the bytes of manifest.json and of every file that it names; while it is among the
                                       tenant's 64, which drop none that may still be named by a retained decision
@@ -44,10 +53,16 @@ from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
 
+from rules.retained import HISTORY_RETENTION_MS
+
 TOKEN_KEY = "keepwell:token-key"
 TENANTS_KEY = "keepwell:tenants"
 MODEL_TENANTS_KEY = "keepwell:model-tenants"
+FINGERPRINT_BYTES = 16
 DAY_MS = 86_400_000
+# What an outcome may still change: as long as a contact counts (`rules/retained.py`), and a day.
+CONTACT_SECONDS = (HISTORY_RETENTION_MS + DAY_MS) // 1_000
+REQUEST_SECONDS = 86_400 + 3_600
 # A tenant's partitions, fixed for good. One, as long as the store is a single server: more would spread a tenant over a cluster's slots, and a
 # request id would then have to be looked up in the partition of every lead that it was ever used for.
 PARTITIONS = 1
@@ -91,6 +106,49 @@ class Partition(NamedTuple):
         """Return the key that says that an event is known."""
         digest = blake2b(f"{lead_id} {event_id}".encode(), digest_size=15, person=b"event").hexdigest()
         return f"{self.tag}:event:{digest}"
+
+    @property
+    def outcomes(self) -> str:
+        """The key of the outcome log."""
+        return f"{self.tag}:outcomes"
+
+    def outcome(self, outcome_id: str) -> str:
+        """Return the key that says that an outcome is known."""
+        digest = blake2b(outcome_id.encode(), digest_size=15, person=b"outcome").hexdigest()
+        return f"{self.tag}:outcome:{digest}"
+
+    def intervention(self, intervention_id: str) -> str:
+        """Return the key of what is known of an intervention."""
+        return f"{self.tag}:intervention:{intervention_id}"
+
+    def escalation(self, escalation_id: str) -> str:
+        """Return the key of an escalation."""
+        return f"{self.tag}:escalation:{escalation_id}"
+
+    @property
+    def escalations(self) -> str:
+        """The key of all escalations by when they were raised."""
+        return f"{self.tag}:escalations"
+
+    @property
+    def open_escalations(self) -> str:
+        """The key of those that are open or acknowledged."""
+        return f"{self.tag}:escalations:open"
+
+    @property
+    def due_escalations(self) -> str:
+        """The key of the leads whose escalation waits to be acknowledged, by until when."""
+        return f"{self.tag}:escalations:due"
+
+    @property
+    def escalation_log(self) -> str:
+        """The key of the log of escalations' changes."""
+        return f"{self.tag}:escalations:log"
+
+    @property
+    def escalation_log_trimmed(self) -> str:
+        """The key of the last id of that log that retention removed."""
+        return f"{self.tag}:escalations:trimmed"
 
     @property
     def trimmed(self) -> str:

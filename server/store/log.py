@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from server.errors import DecisionNotFoundError
 from server.store.connection import Store
-from server.store.keys import Partition
+from server.store.keys import FINGERPRINT_BYTES, Partition
 
 NO_ENTRY = "0-0"
 
@@ -20,26 +20,40 @@ class LogEntry(NamedTuple):
     previous: str
 
 
+class Locator(NamedTuple):
+    """What a decision's key says: of which request it is, where it lies, and of which lead ("": an older key)."""
+
+    fingerprint: bytes
+    log_id: str
+    lead_id: str
+
+
+def parse_locator(value: bytes) -> Locator:
+    """Return what a decision's key holds."""
+    log_id, _, lead_id = value[FINGERPRINT_BYTES:].decode().partition(" ")
+    return Locator(value[:FINGERPRINT_BYTES], log_id, lead_id)
+
+
 def parse_entry(reply: tuple[bytes, Any]) -> LogEntry:
     """Return a stream's entry."""
     log_id, fields = reply
     return LogEntry(log_id.decode(), fields[b"d"], fields[b"t"], fields[b"i"], fields[b"p"].decode())
 
 
-async def read_entries(client: Store, partition: Partition, log_ids: Sequence[str]) -> list[LogEntry]:
-    """Return the entries with these log ids.
-
-    Raises:
-        DecisionNotFoundError: Retention has removed one.
-
-    """
+async def find_entries(client: Store, partition: Partition, log_ids: Sequence[str]) -> list[LogEntry | None]:
+    """Return the entries with these log ids; None for one that retention has removed."""
     pipeline = client.pipeline(transaction=False)
     for log_id in log_ids:
         pipeline.xrange(partition.log, log_id, log_id)
-    replies = await pipeline.execute()
-    if not all(replies):
+    return [parse_entry(reply[0]) if reply else None for reply in await pipeline.execute()]
+
+
+async def read_entry(client: Store, partition: Partition, log_id: str) -> LogEntry:
+    """Return the entry with a log id; raises DecisionNotFoundError when retention has removed it."""
+    (entry,) = await find_entries(client, partition, [log_id])
+    if entry is None:
         raise DecisionNotFoundError("the log no longer holds this decision")
-    return [parse_entry(reply[0]) for reply in replies]
+    return entry
 
 
 async def locate(client: Store, partitions: Sequence[Partition], decision_id: str) -> tuple[Partition, str]:
@@ -52,9 +66,9 @@ async def locate(client: Store, partitions: Sequence[Partition], decision_id: st
     pipeline = client.pipeline(transaction=False)
     for partition in partitions:
         pipeline.get(partition.decision(decision_id))
-    for partition, locator in zip(partitions, await pipeline.execute(), strict=True):
-        if locator is not None:
-            return partition, locator[16:].decode()
+    for partition, value in zip(partitions, await pipeline.execute(), strict=True):
+        if value is not None:
+            return partition, parse_locator(value).log_id
     raise DecisionNotFoundError("there is no decision with this id")
 
 

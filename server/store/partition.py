@@ -5,7 +5,8 @@ them is `record.py`'s concern. A commit is never sent twice: an unclear answer i
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgpack
@@ -13,7 +14,8 @@ from redis.exceptions import NoScriptError
 
 from model.events import LATE_DAYS
 from server.store.connection import Store
-from server.store.keys import Partition
+from server.store.effects import Effect
+from server.store.keys import CONTACT_SECONDS, Partition
 from server.store.scripts import COMMIT, GATHER
 
 GATHER_SHA = hashlib.sha1(GATHER.encode()).hexdigest()
@@ -42,7 +44,7 @@ class GatherQuery(NamedTuple):
     ceilings: Sequence[CeilingQuery]
     lead_ids: Sequence[str]
     decision_ids: Sequence[str]
-    event_keys: Sequence[str] = ()
+    further_keys: Sequence[str] = ()
 
 
 class StoredLead(NamedTuple):
@@ -62,7 +64,7 @@ class Snapshot(NamedTuple):
     readings: list[tuple[int, int | None]]
     leads_today: int
     escalated_today: int
-    known_events: frozenset[str] = frozenset()  # keys
+    known: Mapping[str, bytes] = MappingProxyType({})  # the further keys that are there, with what they hold
 
 
 class Claim(NamedTuple):
@@ -83,6 +85,7 @@ class DecisionWrite(NamedTuple):
     decision: bytes
     hits: bytes
     inputs: bytes
+    contacts: bool = False  # whether it grants any: outcomes of those may come long after the log has let go of it
 
 
 class EventWrite(NamedTuple):
@@ -93,7 +96,7 @@ class EventWrite(NamedTuple):
 
 
 class LeadWrite(NamedTuple):
-    """The next record of one lead, and the decisions and events that led to it."""
+    """The next record of one lead, the decisions and events that led to it, and what else is written with it."""
 
     lead_id: str
     version: int
@@ -106,6 +109,7 @@ class LeadWrite(NamedTuple):
     decisions: Sequence[DecisionWrite]
     events: Sequence[EventWrite] = ()
     next_review_at: int | None = None
+    effects: Sequence[Effect] = ()
 
 
 class CommitBatch(NamedTuple):
@@ -139,14 +143,14 @@ def _gather_arguments(query: GatherQuery) -> list[Any]:
         arguments += (rolling_ms, start_at, boundary_at, maximum)
     keys += map(partition.lead, query.lead_ids)
     keys += map(partition.decision, query.decision_ids)
-    keys += query.event_keys
+    keys += query.further_keys
     return [GATHER_SHA, len(keys), *keys, *arguments]
 
 
 def _snapshot(query: GatherQuery, reply: list[Any]) -> Snapshot:
     now, leads, others, readings, leads_today, escalated_today = reply
     decisions = len(query.decision_ids)
-    known = zip(query.event_keys, others[decisions:], strict=True)
+    further = zip(query.further_keys, others[decisions:], strict=True)
     return Snapshot(
         int(now),
         [parse_lead(stored) for stored in leads],
@@ -154,7 +158,7 @@ def _snapshot(query: GatherQuery, reply: list[Any]) -> Snapshot:
         [(used, int(release) if release else None) for used, release in readings],
         leads_today,
         escalated_today,
-        frozenset(key for key, value in known if value is not None),
+        {key: value for key, value in further if value is not None},
     )
 
 
@@ -175,8 +179,15 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         keys.append(partition.lead(lead.lead_id))
         keys += [partition.decision(decision.decision_id) for decision in lead.decisions]
         keys += [event.key for event in lead.events]
+        keys += [effect.key for effect in lead.effects]
         claims = [(index[claim.name], *claim[1:]) for claim in lead.claims]
-        decisions = [decision[1:] for decision in lead.decisions]
+        decisions = [
+            (
+                *decision[1:5],
+                max(batch.decision_seconds, CONTACT_SECONDS) if decision.contacts else batch.decision_seconds,
+            )
+            for decision in lead.decisions
+        ]
         leads.append(
             (
                 *lead[1:4],
@@ -188,9 +199,10 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
                 [event.payload for event in lead.events],
                 lead.next_review_at,
                 lead.lead_id,
+                [(effect.command, *effect.arguments) for effect in lead.effects],
             )
         )
-    everything = (batch.clock, batch.decision_seconds, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), leads)
+    everything = (batch.clock, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), leads)
     # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
     return [COMMIT_SHA, len(keys), *keys, msgpack.packb(everything, use_bin_type=False)]
 

@@ -16,9 +16,10 @@ import msgpack
 from model.activity import Activity, DayCounts
 from model.features import UNKNOWN_NUMBERS
 from rules.decision import CeilingReading
-from rules.lead import Consent, Contact, LeadProfile, LeadState, OpenEscalation
+from rules.lead import Consent, Contact, LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage
 from server.road.job import DecideInput, LastAssessment, LeadRecord
+from server.store.escalation_record import escalation_of
 
 EMPTY = LeadRecord()
 HASH = re.compile("[0-9a-f]{32}")
@@ -132,7 +133,7 @@ def _profile(*fields: Any) -> LeadProfile:
 def _state(stage: int, since: int, below: int | None, contacts: bytes, consent: Sequence[Any], *rest: Any) -> LeadState:
     said = {channel: Consent(CONSENT_STATES[state], *how) for channel, (state, *how) in consent}
     decided_at, escalated_at, raised, *later = rest
-    opened = None if raised is None else OpenEscalation(*raised)
+    opened = None if raised is None else escalation_of(*raised)
     return LeadState(
         STAGES[stage],
         since,

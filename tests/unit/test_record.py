@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from model.activity import Activity, DayCounts
 from model.features import NUMERIC, numbers_row
 from rules.decision import CeilingReading
-from rules.lead import Consent, Contact, LeadProfile, LeadState, OpenEscalation
+from rules.lead import Consent, Contact, LeadProfile, LeadState, RaisedEscalation
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage, Verdict
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.record import DecisionInputs, decode_inputs, decode_record, encode_inputs, encode_record
@@ -21,7 +21,9 @@ STATE = LeadState(
     {2: Consent(ConsentState.WITHDRAWN, "call", NOW)},
     NOW,
     NOW - 3,
-    OpenEscalation("e", 2, "director", NOW, NOW + 1),
+    RaisedEscalation(
+        "e", 2, "director", NOW, NOW + 1, Stage.ACTIVE_RISK, 60_000, reason="r", recommendations=("a", "b")
+    ),
     NOW + 9,
     Verdict.SUPPRESS,
 )
@@ -61,7 +63,8 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
     assert (numeric, categories, as_of, activity_at) == (NUMBERS[:40], ["portal", "", "NY"], NOW - 1, NOW - 2)
     assert state[:3] == [3, NOW - 5, NOW - 4]
     assert state[3].hex() == "00b2c8d99a01000001ffffffff00000000000a45a99c0100000701000000ffffffff"
-    assert state[4:] == [[[2, [2, "call", NOW]]], NOW, NOW - 3, ["e", 2, "director", NOW, NOW + 1], NOW + 9, 3, None]
+    escalation = ["e", 2, "director", NOW, NOW + 1, 3, 60_000, "", 1, "r", ["a", "b"], "", None, "", None, 0]
+    assert state[4:] == [[[2, [2, "call", NOW]]], NOW, NOW - 3, escalation, NOW + 9, 3, None]
     assert last == [0.25, 1, bytes(range(16)), 0, True]
     days, *rest = activity
     assert days == [20_000, b"\x59\x00", b"\x0f\x01", [0, 256], b"", b"\xff\x04", b"\x05\x05", [100, -600], b"\x00\x02"]
@@ -73,12 +76,14 @@ def test_what_an_older_record_lacks_takes_its_default() -> None:
     older[0] = older[0][:1]
     older[1] = older[1][:8]
     older[4] = older[4][:-3]
+    older[4][7] = older[4][7][:5]
     older[6][0] = older[6][0][:-1]
     older[6] = older[6][:-3]
     record = decode_record(msgpack.packb(older))
     assert record.profile == LeadProfile(time_zone="Europe/Berlin")
     assert record.numeric == numbers_row({"days_since_last_activity": 0.0})[0]
-    assert record.state == STATE._replace(next_review_at=None, verdict=0)
+    raised = RaisedEscalation("e", 2, "director", NOW, NOW + 1, Stage.CRITICAL_RISK, 3_600_000)
+    assert record.state == STATE._replace(next_review_at=None, verdict=0, escalation=raised)
     days = tuple(counts._replace(purchases=0) for counts in DAYS)
     assert record.activity == RECORD.activity._replace(days=days, active_days=0, click_day=-1)
 

@@ -682,6 +682,13 @@ class Escalation(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     DUE_TIME_FIELD_NUMBER: builtins.int
     LEAD_ID_FIELD_NUMBER: builtins.int
+    STAGE_FIELD_NUMBER: builtins.int
+    RAISE_TIME_FIELD_NUMBER: builtins.int
+    ACKNOWLEDGED_BY_FIELD_NUMBER: builtins.int
+    ACKNOWLEDGE_TIME_FIELD_NUMBER: builtins.int
+    RESOLUTION_FIELD_NUMBER: builtins.int
+    CLOSE_TIME_FIELD_NUMBER: builtins.int
+    UPDATE_TIME_FIELD_NUMBER: builtins.int
     escalation_id: builtins.str
     """Unique."""
     level: builtins.int
@@ -694,13 +701,35 @@ class Escalation(google.protobuf.message.Message):
     """Where it stands."""
     lead_id: builtins.str
     """The lead that it is about."""
+    stage: global___InterventionStage.ValueType
+    """The stage that raised it. This and what follows are told by EscalationService; a decision's own escalation leaves them out."""
+    acknowledged_by: builtins.str
+    """Who took it; empty until somebody has."""
+    resolution: builtins.str
+    """How it ended; empty until it has."""
     @property
     def recommendations(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """What to do first."""
 
     @property
     def due_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it goes to the next level unless it is acknowledged."""
+        """When it goes to the next level, or expires, unless it is acknowledged; absent once it is."""
+
+    @property
+    def raise_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was raised."""
+
+    @property
+    def acknowledge_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When."""
+
+    @property
+    def close_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When."""
+
+    @property
+    def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it last changed."""
 
     def __init__(
         self,
@@ -713,9 +742,16 @@ class Escalation(google.protobuf.message.Message):
         state: global___EscalationState.ValueType = ...,
         due_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         lead_id: builtins.str = ...,
+        stage: global___InterventionStage.ValueType = ...,
+        raise_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        acknowledged_by: builtins.str = ...,
+        acknowledge_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        resolution: builtins.str = ...,
+        close_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["due_time", b"due_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["due_time", b"due_time", "escalation_id", b"escalation_id", "lead_id", b"lead_id", "level", b"level", "reason", b"reason", "recommendations", b"recommendations", "state", b"state", "target", b"target"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["acknowledge_time", b"acknowledge_time", "close_time", b"close_time", "due_time", b"due_time", "raise_time", b"raise_time", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["acknowledge_time", b"acknowledge_time", "acknowledged_by", b"acknowledged_by", "close_time", b"close_time", "due_time", b"due_time", "escalation_id", b"escalation_id", "lead_id", b"lead_id", "level", b"level", "raise_time", b"raise_time", "reason", b"reason", "recommendations", b"recommendations", "resolution", b"resolution", "stage", b"stage", "state", b"state", "target", b"target", "update_time", b"update_time"]) -> None: ...
 
 global___Escalation = Escalation
 

@@ -76,6 +76,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """RESOURCE_EXHAUSTED: the tenant keeps as many models as it may, and each was in use lately."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 55
     """ABORTED: the resource was changed after the etag was read. Metadata: `etag`, the one that it has now."""
+    ERROR_REASON_INTERVENTION_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """NOT_FOUND: the tenant has no such intervention, or it was too long ago."""
+    ERROR_REASON_ESCALATION_NOT_FOUND: _ErrorReason.ValueType  # 41
+    """NOT_FOUND: the tenant has no such escalation, or it was closed too long ago."""
+    ERROR_REASON_ESCALATION_STATE: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION: the escalation's state does not allow the change. Metadata: `state`, `acknowledged_by`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, each with its status code and what `ErrorInfo.metadata` holds. The domain is "keepwell". Every error but INTERNAL has one;
@@ -136,4 +142,10 @@ ERROR_REASON_TOO_MANY_MODELS: ErrorReason.ValueType  # 54
 """RESOURCE_EXHAUSTED: the tenant keeps as many models as it may, and each was in use lately."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 55
 """ABORTED: the resource was changed after the etag was read. Metadata: `etag`, the one that it has now."""
+ERROR_REASON_INTERVENTION_NOT_FOUND: ErrorReason.ValueType  # 40
+"""NOT_FOUND: the tenant has no such intervention, or it was too long ago."""
+ERROR_REASON_ESCALATION_NOT_FOUND: ErrorReason.ValueType  # 41
+"""NOT_FOUND: the tenant has no such escalation, or it was closed too long ago."""
+ERROR_REASON_ESCALATION_STATE: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION: the escalation's state does not allow the change. Metadata: `state`, `acknowledged_by`."""
 global___ErrorReason = ErrorReason

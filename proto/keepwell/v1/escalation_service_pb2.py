@@ -25,29 +25,29 @@ _sym_db = _symbol_database.Default()
 from keepwell.v1 import decision_pb2 as keepwell_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$keepwell/v1/escalation_service.proto\x12\x0bkeepwell.v1\x1a\x1akeepwell/v1/decision.proto\"m\n\x16ListEscalationsRequest\x12,\n\x06states\x18\x01 \x03(\x0e\x32\x1c.keepwell.v1.EscalationState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListEscalationsResponse\x12,\n\x0b\x65scalations\x18\x01 \x03(\x0b\x32\x17.keepwell.v1.Escalation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x14GetEscalationRequest\x12\x15\n\rescalation_id\x18\x01 \x01(\t\"U\n\x1c\x41\x63knowledgeEscalationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rescalation_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"Y\n\x18ResolveEscalationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rescalation_id\x18\x02 \x01(\t\x12\x12\n\nresolution\x18\x03 \x01(\t\"V\n\x19ReassignEscalationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rescalation_id\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\"/\n\x17WatchEscalationsRequest\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\"^\n\x18WatchEscalationsResponse\x12,\n\x0b\x65scalations\x18\x01 \x03(\x0b\x32\x17.keepwell.v1.Escalation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xaa\x04\n\x11\x45scalationService\x12\\\n\x0fListEscalations\x12#.keepwell.v1.ListEscalationsRequest\x1a$.keepwell.v1.ListEscalationsResponse\x12K\n\rGetEscalation\x12!.keepwell.v1.GetEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12[\n\x15\x41\x63knowledgeEscalation\x12).keepwell.v1.AcknowledgeEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12S\n\x11ResolveEscalation\x12%.keepwell.v1.ResolveEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12U\n\x12ReassignEscalation\x12&.keepwell.v1.ReassignEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12\x61\n\x10WatchEscalations\x12$.keepwell.v1.WatchEscalationsRequest\x1a%.keepwell.v1.WatchEscalationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$keepwell/v1/escalation_service.proto\x12\x0bkeepwell.v1\x1a\x1akeepwell/v1/decision.proto\"\x8e\x01\n\x16ListEscalationsRequest\x12,\n\x06states\x18\x01 \x03(\x0e\x32\x1c.keepwell.v1.EscalationState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07lead_id\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\"`\n\x17ListEscalationsResponse\x12,\n\x0b\x65scalations\x18\x01 \x03(\x0b\x32\x17.keepwell.v1.Escalation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x14GetEscalationRequest\x12\x15\n\rescalation_id\x18\x01 \x01(\t\"U\n\x1c\x41\x63knowledgeEscalationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rescalation_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"Y\n\x18ResolveEscalationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rescalation_id\x18\x02 \x01(\t\x12\x12\n\nresolution\x18\x03 \x01(\t\"V\n\x19ReassignEscalationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rescalation_id\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\"/\n\x17WatchEscalationsRequest\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\"^\n\x18WatchEscalationsResponse\x12,\n\x0b\x65scalations\x18\x01 \x03(\x0b\x32\x17.keepwell.v1.Escalation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xaa\x04\n\x11\x45scalationService\x12\\\n\x0fListEscalations\x12#.keepwell.v1.ListEscalationsRequest\x1a$.keepwell.v1.ListEscalationsResponse\x12K\n\rGetEscalation\x12!.keepwell.v1.GetEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12[\n\x15\x41\x63knowledgeEscalation\x12).keepwell.v1.AcknowledgeEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12S\n\x11ResolveEscalation\x12%.keepwell.v1.ResolveEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12U\n\x12ReassignEscalation\x12&.keepwell.v1.ReassignEscalationRequest\x1a\x17.keepwell.v1.Escalation\x12\x61\n\x10WatchEscalations\x12$.keepwell.v1.WatchEscalationsRequest\x1a%.keepwell.v1.WatchEscalationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keepwell.v1.escalation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTESCALATIONSREQUEST']._serialized_start=81
-  _globals['_LISTESCALATIONSREQUEST']._serialized_end=190
-  _globals['_LISTESCALATIONSRESPONSE']._serialized_start=192
-  _globals['_LISTESCALATIONSRESPONSE']._serialized_end=288
-  _globals['_GETESCALATIONREQUEST']._serialized_start=290
-  _globals['_GETESCALATIONREQUEST']._serialized_end=335
-  _globals['_ACKNOWLEDGEESCALATIONREQUEST']._serialized_start=337
-  _globals['_ACKNOWLEDGEESCALATIONREQUEST']._serialized_end=422
-  _globals['_RESOLVEESCALATIONREQUEST']._serialized_start=424
-  _globals['_RESOLVEESCALATIONREQUEST']._serialized_end=513
-  _globals['_REASSIGNESCALATIONREQUEST']._serialized_start=515
-  _globals['_REASSIGNESCALATIONREQUEST']._serialized_end=601
-  _globals['_WATCHESCALATIONSREQUEST']._serialized_start=603
-  _globals['_WATCHESCALATIONSREQUEST']._serialized_end=650
-  _globals['_WATCHESCALATIONSRESPONSE']._serialized_start=652
-  _globals['_WATCHESCALATIONSRESPONSE']._serialized_end=746
-  _globals['_ESCALATIONSERVICE']._serialized_start=749
-  _globals['_ESCALATIONSERVICE']._serialized_end=1303
+  _globals['_LISTESCALATIONSREQUEST']._serialized_start=82
+  _globals['_LISTESCALATIONSREQUEST']._serialized_end=224
+  _globals['_LISTESCALATIONSRESPONSE']._serialized_start=226
+  _globals['_LISTESCALATIONSRESPONSE']._serialized_end=322
+  _globals['_GETESCALATIONREQUEST']._serialized_start=324
+  _globals['_GETESCALATIONREQUEST']._serialized_end=369
+  _globals['_ACKNOWLEDGEESCALATIONREQUEST']._serialized_start=371
+  _globals['_ACKNOWLEDGEESCALATIONREQUEST']._serialized_end=456
+  _globals['_RESOLVEESCALATIONREQUEST']._serialized_start=458
+  _globals['_RESOLVEESCALATIONREQUEST']._serialized_end=547
+  _globals['_REASSIGNESCALATIONREQUEST']._serialized_start=549
+  _globals['_REASSIGNESCALATIONREQUEST']._serialized_end=635
+  _globals['_WATCHESCALATIONSREQUEST']._serialized_start=637
+  _globals['_WATCHESCALATIONSREQUEST']._serialized_end=684
+  _globals['_WATCHESCALATIONSRESPONSE']._serialized_start=686
+  _globals['_WATCHESCALATIONSRESPONSE']._serialized_end=780
+  _globals['_ESCALATIONSERVICE']._serialized_start=783
+  _globals['_ESCALATIONSERVICE']._serialized_end=1337
 # @@protoc_insertion_point(module_scope)

@@ -15,20 +15,26 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class ListEscalationsRequest(google.protobuf.message.Message):
-    """Which page."""
+    """Which escalations. Those that pass every filter that is set."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     STATES_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    LEAD_ID_FIELD_NUMBER: builtins.int
+    TARGET_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many."""
+    """How many, at most; 0 means 50, at most 500. A page may hold fewer, even none, and yet have a next one."""
     page_token: builtins.str
-    """From the previous page."""
+    """From the previous page, of the same filter; empty for the first."""
+    lead_id: builtins.str
+    """Only this lead's."""
+    target: builtins.str
+    """Only those that this target has now."""
     @property
     def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[keepwell.v1.decision_pb2.EscalationState.ValueType]:
-        """Only these states."""
+        """Only these states; empty means every state."""
 
     def __init__(
         self,
@@ -36,8 +42,10 @@ class ListEscalationsRequest(google.protobuf.message.Message):
         states: collections.abc.Iterable[keepwell.v1.decision_pb2.EscalationState.ValueType] | None = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        lead_id: builtins.str = ...,
+        target: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lead_id", b"lead_id", "page_size", b"page_size", "page_token", b"page_token", "states", b"states", "target", b"target"]) -> None: ...
 
 global___ListEscalationsRequest = ListEscalationsRequest
 
@@ -50,7 +58,7 @@ class ListEscalationsResponse(google.protobuf.message.Message):
     ESCALATIONS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page."""
+    """For the next page; empty at the end."""
     @property
     def escalations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[keepwell.v1.decision_pb2.Escalation]:
         """Newest first."""
@@ -93,11 +101,11 @@ class AcknowledgeEscalationRequest(google.protobuf.message.Message):
     ESCALATION_ID_FIELD_NUMBER: builtins.int
     BY_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """Makes a retry safe."""
+    """Makes a retry safe; optional."""
     escalation_id: builtins.str
     """Its id."""
     by: builtins.str
-    """Who takes it."""
+    """Who takes it; 1 to 128 printable characters."""
     def __init__(
         self,
         *,
@@ -119,11 +127,11 @@ class ResolveEscalationRequest(google.protobuf.message.Message):
     ESCALATION_ID_FIELD_NUMBER: builtins.int
     RESOLUTION_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """Makes a retry safe."""
+    """Makes a retry safe; optional."""
     escalation_id: builtins.str
     """Its id."""
     resolution: builtins.str
-    """How it ended."""
+    """How it ended; at most 512 printable characters."""
     def __init__(
         self,
         *,
@@ -145,11 +153,11 @@ class ReassignEscalationRequest(google.protobuf.message.Message):
     ESCALATION_ID_FIELD_NUMBER: builtins.int
     TARGET_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """Makes a retry safe."""
+    """Makes a retry safe; optional."""
     escalation_id: builtins.str
     """Its id."""
     target: builtins.str
-    """Who gets it."""
+    """Who gets it; 1 to 128 printable characters."""
     def __init__(
         self,
         *,
@@ -169,7 +177,7 @@ class WatchEscalationsRequest(google.protobuf.message.Message):
 
     RESUME_TOKEN_FIELD_NUMBER: builtins.int
     resume_token: builtins.str
-    """From the previous stream."""
+    """From the previous stream; empty starts with those that are open."""
     def __init__(
         self,
         *,
@@ -188,10 +196,10 @@ class WatchEscalationsResponse(google.protobuf.message.Message):
     ESCALATIONS_FIELD_NUMBER: builtins.int
     RESUME_TOKEN_FIELD_NUMBER: builtins.int
     resume_token: builtins.str
-    """Resumes after this message."""
+    """Resumes after this message; opaque, bound to the tenant."""
     @property
     def escalations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[keepwell.v1.decision_pb2.Escalation]:
-        """The escalations that changed."""
+        """The escalations that changed, as they were then; none in a checkpoint, which comes at least every 15 seconds."""
 
     def __init__(
         self,

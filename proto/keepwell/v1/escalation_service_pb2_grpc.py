@@ -27,7 +27,18 @@ if _version_not_supported:
 
 
 class EscalationServiceStub(object):
-    """Follows escalations until they are resolved. Not served yet.
+    """Follows escalations until they are closed.
+
+    A decision raises one (OPEN, level 1). Whoever takes it acknowledges it (ACKNOWLEDGED) and resolves it (RESOLVED). Nobody within the
+    policy's `acknowledge_within`: it goes to the policy's `then` target at the next level, with as much time again; nobody there either, or
+    no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
+    finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
+    not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
+    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+
+    Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
+    FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
+    does not allow is FAILED_PRECONDITION/ESCALATION_STATE, with the `state` in the metadata.
     """
 
     def __init__(self, channel):
@@ -69,11 +80,22 @@ class EscalationServiceStub(object):
 
 
 class EscalationServiceServicer(object):
-    """Follows escalations until they are resolved. Not served yet.
+    """Follows escalations until they are closed.
+
+    A decision raises one (OPEN, level 1). Whoever takes it acknowledges it (ACKNOWLEDGED) and resolves it (RESOLVED). Nobody within the
+    policy's `acknowledge_within`: it goes to the policy's `then` target at the next level, with as much time again; nobody there either, or
+    no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
+    finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
+    not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
+    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+
+    Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
+    FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
+    does not allow is FAILED_PRECONDITION/ESCALATION_STATE, with the `state` in the metadata.
     """
 
     def ListEscalations(self, request, context):
-        """The tenant's escalations.
+        """The tenant's escalations, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,28 +109,32 @@ class EscalationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AcknowledgeEscalation(self, request, context):
-        """Take it.
+        """Take it. Allowed when it is OPEN; again by whoever has it changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveEscalation(self, request, context):
-        """It is done.
+        """It is done. Allowed when it is OPEN or ACKNOWLEDGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReassignEscalation(self, request, context):
-        """Give it to somebody else.
+        """Give it to somebody else, who has to acknowledge it: OPEN again, at the same level, with as much time again. Allowed when it is OPEN or
+        ACKNOWLEDGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchEscalations(self, request, context):
-        """Follow them.
+        """Follow them: first those that are OPEN or ACKNOWLEDGED, oldest first, then every change in the order of its commit, until the caller
+        leaves. With a resume_token: every change after it and nothing else. At least once: a change may come twice around the start and a
+        resume, none is left out; `update_time` tells. A token too old is OUT_OF_RANGE/RESUME_TOKEN_EXPIRED (start without one), a damaged
+        or foreign one INVALID_ARGUMENT/RESUME_TOKEN_INVALID; not read for too long ends with RESOURCE_EXHAUSTED/SLOW_READER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +182,18 @@ def add_EscalationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EscalationService(object):
-    """Follows escalations until they are resolved. Not served yet.
+    """Follows escalations until they are closed.
+
+    A decision raises one (OPEN, level 1). Whoever takes it acknowledges it (ACKNOWLEDGED) and resolves it (RESOLVED). Nobody within the
+    policy's `acknowledge_within`: it goes to the policy's `then` target at the next level, with as much time again; nobody there either, or
+    no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
+    finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
+    not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
+    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+
+    Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
+    FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
+    does not allow is FAILED_PRECONDITION/ESCALATION_STATE, with the `state` in the metadata.
     """
 
     @staticmethod

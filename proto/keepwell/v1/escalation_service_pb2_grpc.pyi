@@ -19,14 +19,26 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class EscalationServiceStub:
-    """Follows escalations until they are resolved. Not served yet."""
+    """Follows escalations until they are closed.
+
+    A decision raises one (OPEN, level 1). Whoever takes it acknowledges it (ACKNOWLEDGED) and resolves it (RESOLVED). Nobody within the
+    policy's `acknowledge_within`: it goes to the policy's `then` target at the next level, with as much time again; nobody there either, or
+    no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
+    finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
+    not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
+    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+
+    Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
+    FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
+    does not allow is FAILED_PRECONDITION/ESCALATION_STATE, with the `state` in the metadata.
+    """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     ListEscalations: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.ListEscalationsRequest,
         keepwell.v1.escalation_service_pb2.ListEscalationsResponse,
     ]
-    """The tenant's escalations."""
+    """The tenant's escalations, newest first."""
 
     GetEscalation: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.GetEscalationRequest,
@@ -38,34 +50,52 @@ class EscalationServiceStub:
         keepwell.v1.escalation_service_pb2.AcknowledgeEscalationRequest,
         keepwell.v1.decision_pb2.Escalation,
     ]
-    """Take it."""
+    """Take it. Allowed when it is OPEN; again by whoever has it changes nothing."""
 
     ResolveEscalation: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.ResolveEscalationRequest,
         keepwell.v1.decision_pb2.Escalation,
     ]
-    """It is done."""
+    """It is done. Allowed when it is OPEN or ACKNOWLEDGED."""
 
     ReassignEscalation: grpc.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.ReassignEscalationRequest,
         keepwell.v1.decision_pb2.Escalation,
     ]
-    """Give it to somebody else."""
+    """Give it to somebody else, who has to acknowledge it: OPEN again, at the same level, with as much time again. Allowed when it is OPEN or
+    ACKNOWLEDGED.
+    """
 
     WatchEscalations: grpc.UnaryStreamMultiCallable[
         keepwell.v1.escalation_service_pb2.WatchEscalationsRequest,
         keepwell.v1.escalation_service_pb2.WatchEscalationsResponse,
     ]
-    """Follow them."""
+    """Follow them: first those that are OPEN or ACKNOWLEDGED, oldest first, then every change in the order of its commit, until the caller
+    leaves. With a resume_token: every change after it and nothing else. At least once: a change may come twice around the start and a
+    resume, none is left out; `update_time` tells. A token too old is OUT_OF_RANGE/RESUME_TOKEN_EXPIRED (start without one), a damaged
+    or foreign one INVALID_ARGUMENT/RESUME_TOKEN_INVALID; not read for too long ends with RESOURCE_EXHAUSTED/SLOW_READER.
+    """
 
 class EscalationServiceAsyncStub:
-    """Follows escalations until they are resolved. Not served yet."""
+    """Follows escalations until they are closed.
+
+    A decision raises one (OPEN, level 1). Whoever takes it acknowledges it (ACKNOWLEDGED) and resolves it (RESOLVED). Nobody within the
+    policy's `acknowledge_within`: it goes to the policy's `then` target at the next level, with as much time again; nobody there either, or
+    no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
+    finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
+    not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
+    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+
+    Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
+    FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
+    does not allow is FAILED_PRECONDITION/ESCALATION_STATE, with the `state` in the metadata.
+    """
 
     ListEscalations: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.ListEscalationsRequest,
         keepwell.v1.escalation_service_pb2.ListEscalationsResponse,
     ]
-    """The tenant's escalations."""
+    """The tenant's escalations, newest first."""
 
     GetEscalation: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.GetEscalationRequest,
@@ -77,28 +107,46 @@ class EscalationServiceAsyncStub:
         keepwell.v1.escalation_service_pb2.AcknowledgeEscalationRequest,
         keepwell.v1.decision_pb2.Escalation,
     ]
-    """Take it."""
+    """Take it. Allowed when it is OPEN; again by whoever has it changes nothing."""
 
     ResolveEscalation: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.ResolveEscalationRequest,
         keepwell.v1.decision_pb2.Escalation,
     ]
-    """It is done."""
+    """It is done. Allowed when it is OPEN or ACKNOWLEDGED."""
 
     ReassignEscalation: grpc.aio.UnaryUnaryMultiCallable[
         keepwell.v1.escalation_service_pb2.ReassignEscalationRequest,
         keepwell.v1.decision_pb2.Escalation,
     ]
-    """Give it to somebody else."""
+    """Give it to somebody else, who has to acknowledge it: OPEN again, at the same level, with as much time again. Allowed when it is OPEN or
+    ACKNOWLEDGED.
+    """
 
     WatchEscalations: grpc.aio.UnaryStreamMultiCallable[
         keepwell.v1.escalation_service_pb2.WatchEscalationsRequest,
         keepwell.v1.escalation_service_pb2.WatchEscalationsResponse,
     ]
-    """Follow them."""
+    """Follow them: first those that are OPEN or ACKNOWLEDGED, oldest first, then every change in the order of its commit, until the caller
+    leaves. With a resume_token: every change after it and nothing else. At least once: a change may come twice around the start and a
+    resume, none is left out; `update_time` tells. A token too old is OUT_OF_RANGE/RESUME_TOKEN_EXPIRED (start without one), a damaged
+    or foreign one INVALID_ARGUMENT/RESUME_TOKEN_INVALID; not read for too long ends with RESOURCE_EXHAUSTED/SLOW_READER.
+    """
 
 class EscalationServiceServicer(metaclass=abc.ABCMeta):
-    """Follows escalations until they are resolved. Not served yet."""
+    """Follows escalations until they are closed.
+
+    A decision raises one (OPEN, level 1). Whoever takes it acknowledges it (ACKNOWLEDGED) and resolves it (RESOLVED). Nobody within the
+    policy's `acknowledge_within`: it goes to the policy's `then` target at the next level, with as much time again; nobody there either, or
+    no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
+    finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
+    not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
+    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+
+    Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
+    FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
+    does not allow is FAILED_PRECONDITION/ESCALATION_STATE, with the `state` in the metadata.
+    """
 
     @abc.abstractmethod
     def ListEscalations(
@@ -106,7 +154,7 @@ class EscalationServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.escalation_service_pb2.ListEscalationsRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.escalation_service_pb2.ListEscalationsResponse, collections.abc.Awaitable[keepwell.v1.escalation_service_pb2.ListEscalationsResponse]]:
-        """The tenant's escalations."""
+        """The tenant's escalations, newest first."""
 
     @abc.abstractmethod
     def GetEscalation(
@@ -122,7 +170,7 @@ class EscalationServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.escalation_service_pb2.AcknowledgeEscalationRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.decision_pb2.Escalation, collections.abc.Awaitable[keepwell.v1.decision_pb2.Escalation]]:
-        """Take it."""
+        """Take it. Allowed when it is OPEN; again by whoever has it changes nothing."""
 
     @abc.abstractmethod
     def ResolveEscalation(
@@ -130,7 +178,7 @@ class EscalationServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.escalation_service_pb2.ResolveEscalationRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.decision_pb2.Escalation, collections.abc.Awaitable[keepwell.v1.decision_pb2.Escalation]]:
-        """It is done."""
+        """It is done. Allowed when it is OPEN or ACKNOWLEDGED."""
 
     @abc.abstractmethod
     def ReassignEscalation(
@@ -138,7 +186,9 @@ class EscalationServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.escalation_service_pb2.ReassignEscalationRequest,
         context: _ServicerContext,
     ) -> typing.Union[keepwell.v1.decision_pb2.Escalation, collections.abc.Awaitable[keepwell.v1.decision_pb2.Escalation]]:
-        """Give it to somebody else."""
+        """Give it to somebody else, who has to acknowledge it: OPEN again, at the same level, with as much time again. Allowed when it is OPEN or
+        ACKNOWLEDGED.
+        """
 
     @abc.abstractmethod
     def WatchEscalations(
@@ -146,6 +196,10 @@ class EscalationServiceServicer(metaclass=abc.ABCMeta):
         request: keepwell.v1.escalation_service_pb2.WatchEscalationsRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[keepwell.v1.escalation_service_pb2.WatchEscalationsResponse], collections.abc.AsyncIterator[keepwell.v1.escalation_service_pb2.WatchEscalationsResponse]]:
-        """Follow them."""
+        """Follow them: first those that are OPEN or ACKNOWLEDGED, oldest first, then every change in the order of its commit, until the caller
+        leaves. With a resume_token: every change after it and nothing else. At least once: a change may come twice around the start and a
+        resume, none is left out; `update_time` tells. A token too old is OUT_OF_RANGE/RESUME_TOKEN_EXPIRED (start without one), a damaged
+        or foreign one INVALID_ARGUMENT/RESUME_TOKEN_INVALID; not read for too long ends with RESOURCE_EXHAUSTED/SLOW_READER.
+        """
 
 def add_EscalationServiceServicer_to_server(servicer: EscalationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

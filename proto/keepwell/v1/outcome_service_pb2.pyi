@@ -29,20 +29,20 @@ class Outcome(google.protobuf.message.Message):
     WAS_SENT_FIELD_NUMBER: builtins.int
     REVENUE_FIELD_NUMBER: builtins.int
     outcome_id: builtins.str
-    """Unique."""
+    """Unique within the tenant: 1 to 128 bytes of printable ASCII without spaces. Known for 91 days."""
     intervention_id: builtins.str
-    """The intervention."""
+    """The intervention, by the id in its decision."""
     outcome: keepwell.v1.decision_pb2.InterventionOutcome.ValueType
     """What became of it."""
     detail: builtins.str
-    """More of it."""
+    """More of it, such as a provider's error; at most 512 printable characters. Kept for measurement."""
     was_sent: builtins.bool
-    """Whether anything left the house; FAILED with false gives the contact back to the lead's limits."""
+    """Whether anything left the house. Must not be false for an outcome that says that it was sent."""
     revenue: builtins.float
-    """What it brought in, in the lead's currency."""
+    """What it brought in, in the lead's currency; in [0, 1e12]. Kept for measurement."""
     @property
     def occur_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When."""
+        """When; not in the future. Absent means now."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class ReportOutcomesRequest(google.protobuf.message.Message):
     OUTCOMES_FIELD_NUMBER: builtins.int
     @property
     def outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Outcome]:
-        """The outcomes."""
+        """1 to 1,000."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class ReportOutcomesResponse(google.protobuf.message.Message):
     ACKS_FIELD_NUMBER: builtins.int
     @property
     def acks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[keepwell.v1.lead_pb2.RejectedItem]:
-        """One for each outcome; an OK status means noted."""
+        """One for each outcome, in their order; an OK status means noted, now or before."""
 
     def __init__(
         self,

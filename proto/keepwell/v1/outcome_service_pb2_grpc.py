@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OutcomeServiceStub(object):
-    """Takes outcomes back in. Not served yet.
+    """Takes outcomes back in.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,28 @@ class OutcomeServiceStub(object):
 
 
 class OutcomeServiceServicer(object):
-    """Takes outcomes back in. Not served yet.
+    """Takes outcomes back in.
     """
 
     def ReportOutcomes(self, request, context):
-        """Idempotent by outcome_id; late and out of order accepted.
+        """Report what became of interventions. An OK ack means: durable, in the outcome log, and in force for the next decision anywhere.
+
+        Idempotent by outcome_id: the same id and body count once, however often they come; the same id with another body is an ack with
+        FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH. Late reports and any order are accepted for 91 days after the decision, or as long as the
+        decision log holds it if that is longer; an intervention that is not known (any more) is an ack with
+        NOT_FOUND/INTERVENTION_NOT_FOUND. A bad item does not harm the others. The call itself fails only for a bad number of items, or
+        when the service cannot say whether they were noted; then send all of it again.
+
+        What counts when reports of one intervention contradict each other, in whatever order they come: it was sent as soon as one says so.
+        * DELIVERED, ENGAGED, CONVERTED, IGNORED, OPTED_OUT and COMPLAINED say that it was sent, and so does any outcome with `was_sent` true.
+        * FAILED with `was_sent` false gives the contact back: it no longer counts in the lead's limits, nor in the tenant's while the decision
+        log holds the decision. That happens once, and never after a report that it was sent.
+        * FAILED without `was_sent` says neither: the contact goes on counting.
+        * A report that it was sent, after the contact was given back, makes it count again, at the time at which it was granted. So limits may
+        be found over-full, which grants nothing until they are not.
+
+        OPTED_OUT withdraws the lead's consent for the intervention's channel, COMPLAINED for every channel, as of occur_time; a consent
+        that the lead gave later stands. CONVERTED, if it occurred after the lead's open escalation was raised, resolves that escalation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +87,7 @@ def add_OutcomeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OutcomeService(object):
-    """Takes outcomes back in. Not served yet.
+    """Takes outcomes back in.
     """
 
     @staticmethod

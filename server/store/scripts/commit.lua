@@ -2,19 +2,20 @@
 -- For one lead everything is checked before anything is written, since a script is never rolled back.
 --
 -- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · 5 leads by their next review · ceilings…
---       · then for each lead its record, its decisions' keys and its events' keys
+--       · then for each lead its record, its decisions' keys, its events' keys and its effects' keys
 -- ARGV  1 everything else, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
---   clock: 'store' or 'manual' · lifetime of a decision's key in seconds · lifetime of the day's counts in seconds
+--   clock: 'store' or 'manual' · lifetime of the day's counts in seconds
 --   · lifetime of an event's key in seconds · number of ceilings · leads, each
 --     { expected version · new record · valid until in ms (nil: for ever) · first decision of the day (0 or 1)
 --       · escalations · largest share of escalations · claims · decisions · events · next review in ms (nil: none)
---       · lead id }
+--       · lead id · effects }
 --     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open · lifetime in seconds }
---     a decision is  { request fingerprint · decision · rules that hit · inputs }
+--     a decision is  { request fingerprint · decision · rules that hit · inputs · lifetime of its key in seconds }
+--     an effect is   { command · its arguments after the key }, written with the lead; `server/store/effects.py` explains NEW and FREE
 -- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
 --   'CONFLICT' (record changed) · 'LATE' (valid no more) · 'DUPLICATE' (request known) · 'CEILING' (used up meanwhile)
 
-local clock, decision_seconds, day_seconds, event_seconds, ceilings, leads = unpack(cmsgpack.unpack(ARGV[1]))
+local clock, day_seconds, event_seconds, ceilings, leads = unpack(cmsgpack.unpack(ARGV[1]))
 
 local function store_ms()
   local time = redis.call('TIME')
@@ -40,7 +41,7 @@ local function read_lead(packed, key_index)
   local lead = {
     key = KEYS[key_index], version = string.format('%.0f', packed[1]), record = packed[2], valid_until = packed[3],
     first_today = packed[4], escalations = packed[5], share = packed[6], claims = {}, decisions = {}, events = {},
-    review_at = packed[10], id = packed[11],
+    review_at = packed[10], id = packed[11], effects = packed[12],
   }
   for c, claim in ipairs(packed[7]) do
     lead.claims[c] = {
@@ -50,12 +51,13 @@ local function read_lead(packed, key_index)
   for d, decision in ipairs(packed[8]) do
     lead.decisions[d] = {
       key = KEYS[key_index + d], fingerprint = decision[1], decision = decision[2], hits = decision[3],
-      inputs = decision[4],
+      inputs = decision[4], lifetime = decision[5],
     }
   end
   for e, payload in ipairs(packed[9]) do
     lead.events[e] = { key = KEYS[key_index + #lead.decisions + e], payload = payload }
   end
+  lead.effects_at = key_index + #lead.decisions + #lead.events
   return lead
 end
 
@@ -74,6 +76,9 @@ local function refusal(lead)
   for _, decision in ipairs(lead.decisions) do
     if redis.call('EXISTS', decision.key) == 1 then return 'DUPLICATE' end
   end
+  for e, effect in ipairs(lead.effects) do
+    if effect[1] == 'NEW' and redis.call('EXISTS', KEYS[lead.effects_at + e]) == 1 then return 'DUPLICATE' end
+  end
   for _, claim in ipairs(lead.claims) do
     if redis.call('ZCOUNT', claim.key, claim.start, '+inf') + claim.amount > claim.maximum then return 'CEILING' end
   end
@@ -84,13 +89,24 @@ local function refusal(lead)
   return nil
 end
 
+local function apply(effect, key)
+  if effect[1] == 'NEW' then
+    redis.call('SET', key, unpack(effect, 2))
+  elseif effect[1] == 'FREE' then
+    local member = redis.call('ZRANGE', key, effect[2], effect[2], 'BYSCORE', 'LIMIT', 0, 1)[1]
+    if member then redis.call('ZREM', key, member) end
+  else
+    redis.call(effect[1], key, unpack(effect, 2))
+  end
+end
+
 local function write(lead)
   local ids = {}
   for d, decision in ipairs(lead.decisions) do
     lead.log_id = redis.call('XADD', KEYS[1], log_ms, 'd', decision.decision, 't', decision.hits,
       'i', decision.inputs, 'p', lead.log_id)
     ids[d] = lead.log_id
-    redis.call('SET', decision.key, decision.fingerprint .. lead.log_id, 'EX', decision_seconds)
+    redis.call('SET', decision.key, decision.fingerprint .. lead.log_id .. ' ' .. lead.id, 'EX', decision.lifetime)
   end
   for _, event in ipairs(lead.events) do
     redis.call('XADD', KEYS[4], '*', 'e', event.payload, 'n', string.format('%.0f', now))
@@ -106,6 +122,7 @@ local function write(lead)
     redis.call('ZREMRANGEBYSCORE', claim.key, '-inf', '(' .. start)
     redis.call('EXPIRE', claim.key, claim.lifetime)
   end
+  for e, effect in ipairs(lead.effects) do apply(effect, KEYS[lead.effects_at + e]) end
   leads_today = leads_today + lead.first_today
   escalated_today = escalated_today + lead.escalations
   return table.concat(ids, ' ')
@@ -116,7 +133,7 @@ local key_index = 6 + ceilings
 for l, packed in ipairs(leads) do
   local lead = read_lead(packed, key_index)
   results[l] = refusal(lead) or write(lead)
-  key_index = key_index + 1 + #lead.decisions + #lead.events
+  key_index = key_index + 1 + #lead.decisions + #lead.events + #lead.effects
 end
 if leads_today .. ' ' .. escalated_today ~= counts_before then
   redis.call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)

@@ -1,7 +1,7 @@
--- Takes leads whose review is due. Each is put off by the visibility time in the same step: when whoever took it dies before its decision has
+-- Takes leads whose review (or whatever else the index is of) is due. Each is put off by the visibility time in the same step: when whoever took it dies before its decision has
 -- set the next review, somebody else takes it then.
 --
--- KEYS  1 leads by their next review · 2 clock
+-- KEYS  1 lead ids by when they are due · 2 clock
 -- ARGV  1 clock: 'store' or 'manual' · 2 how many · 3 visibility time in ms
 -- Returns the lead ids, each followed by the instant in ms at which it was due.
 
