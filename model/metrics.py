@@ -42,8 +42,8 @@ def calibration_error(score: FloatArray, label: NDArray[np.bool_]) -> float:
     return float(sum(gaps) / len(score))
 
 
-def wilson(successes: int, trials: int) -> list[float]:
-    """Return the 95 % Wilson interval of a share; [0, 1] of nothing."""
+def wilson(successes: float, trials: float) -> list[float]:
+    """Return the 95 % Wilson interval of a share; [0, 1] of nothing. Trials need not be whole: some are worth less than one."""
     if trials == 0:
         return [0.0, 1.0]
     share, spread = successes / trials, Z95**2 / trials

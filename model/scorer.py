@@ -1,7 +1,8 @@
 """Scorer: features to calibrated churn probabilities, from an artifact whose every file was checked. CatBoost itself is not needed to serve.
 
 An artifact is data: `churn.cbm` (CatBoost's own), `trees.json` (the same trees as numbers), `manifest.json` (hashes, schema,
-encodings, calibration, metrics, smoke vectors) and `CARD.md`. Its version is the hash of all of it.
+encodings, calibration, metrics, the training snapshot's profile, smoke vectors), and for people `CARD.md`, `report.html` and its curves. Its
+version is the hash of the manifest, which names the hashes of the data.
 """
 
 import hashlib
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from model.calibration import calibration_of
 from model.fallback import Factor
 from model.features import CATEGORIES, FEATURE_SCHEMA_HASH, NUMERIC, FloatArray
 from model.trees import Trees, trees_of
 
-FORMAT = "keepwell.model/v1"
+FORMAT = "keepwell.model/v2"
 MANIFEST = "manifest.json"
 FILES = ("churn.cbm", "trees.json")  # without these nothing scores; a manifest may name more
 FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}\.[a-z0-9]{1,10}")
@@ -48,7 +50,7 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(data)
         if manifest["format"] != FORMAT:
-            raise ModelArtifactError(f"the manifest's format is {manifest['format']!r:.60}, not {FORMAT!r}")
+            raise ModelArtifactError(f"its format is {manifest['format']!r:.60}, and {FORMAT} can be read: train it again")
         if artifact_version(manifest) != manifest["version"]:
             raise ModelArtifactError("manifest.json was changed after it was made")
         if manifest["feature_schema"] != FEATURE_SCHEMA_HASH:
@@ -87,7 +89,7 @@ class Scorer:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self._trees = trees
-        self._slope, self._intercept = manifest["calibration"]["slope"], manifest["calibration"]["intercept"]
+        self._calibration = calibration_of(manifest["calibration"])
         self._encodings: list[dict[str, float]] = [manifest["encodings"][feature.name] for feature in CATEGORIES]
         self._base_rate: float = manifest["base_rate"]
 
@@ -100,7 +102,10 @@ class Scorer:
 
         """
         manifest = read_manifest(folder)
-        scorer = cls(manifest, trees_of(json.loads((folder / "trees.json").read_text())))
+        try:
+            scorer = cls(manifest, trees_of(json.loads((folder / "trees.json").read_text())))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ModelArtifactError(f"{folder.name}: {type(error).__name__}: {error}") from error
         smoke = manifest["smoke"]
         inputs = np.array([[np.nan if x is None else x for x in row] for row in smoke["inputs"]])
         if np.abs(scorer._trees.raw(inputs) - np.array(smoke["raw"])).max() > SMOKE_TOLERANCE:
@@ -125,16 +130,15 @@ class Scorer:
         Returns:
             Shape (n,), float64, each in [0, 1].
 
-        Source: the trees' log-odds through the artifact's Platt scaling.
+        Source: the trees' log-odds through the artifact's calibration.
 
         """
-        raw = self._trees.raw(self.encode(numeric, categories))
-        return np.asarray(1 / (1 + np.exp(-(self._slope * raw + self._intercept))))
+        return self._calibration.apply(self._trees.raw(self.encode(numeric, categories)))
 
     def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> list[Factor]:
         """Return the features of one lead that moved its log-odds most, largest first; (k,) numbers and a tuple of categories."""
         row = self.encode(numeric[None, :], [categories])[0]
-        contributions = self._trees.contributions(row) * self._slope
+        contributions = self._trees.contributions(row) * self._calibration.slope
         shown = [
             *("unknown" if np.isnan(x) else f"{x:g}" for x in numeric),
             *(value or "unknown" for value in categories),

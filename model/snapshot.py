@@ -1,6 +1,6 @@
-"""Features and labels at the end of a day: the definitions that the schema's names stand for, over daily counters."""
+"""Features at the end of a day: the definitions that the schema's names stand for, over daily counters."""
 
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +10,17 @@ from model.features import NUMERIC, FloatArray
 from model.simulator import COUNTERS, SEGMENTS, SOURCES, ZONES, Portfolio
 
 ACTIVE, VIEWS, OPENS, CLICKS, INQUIRIES, AMOUNT, PURCHASES, QUARTERS, CONTACTS = range(len(COUNTERS))
-SILENCE_DAYS = 42  # a lead silent for longer has most likely left already and is not asked about
-HORIZON_DAYS = 30
-YOUNGEST_DAYS = 7
 
 
-class Snapshot(NamedTuple):
-    """Leads on one day: features (n, k), categories, label (True: silent for the whole horizon), and which leads they are."""
+class Days(Protocol):
+    """Daily counters of some leads."""
 
-    numeric: FloatArray
-    categories: list[tuple[str, ...]]
-    churned: NDArray[np.bool_]
-    leads: NDArray[np.int64]
+    @property
+    def days(self) -> FloatArray:
+        """Return the counters, (leads, days, counters)."""
 
 
-def features_at(portfolio: Portfolio, day: int) -> FloatArray:
+def features_at(portfolio: Days, day: int) -> FloatArray:
     """Return every lead's features at the end of a day, shape (leads, k); what happened later is not looked at."""
     past = portfolio.days[:, : day + 1]
     active = past[..., ACTIVE] > 0
@@ -154,13 +150,3 @@ def categories_of(portfolio: Portfolio) -> list[tuple[str, ...]]:
     """Return every lead's categories, in the order of the schema."""
     rows = zip(portfolio.source, portfolio.segment, portfolio.zone, strict=True)
     return [(SOURCES[source], SEGMENTS[segment], ZONES[zone][2]) for source, segment, zone in rows]
-
-
-def snapshot(portfolio: Portfolio, day: int) -> Snapshot:
-    """Return the leads that can be asked about on a day, with what became of them within the horizon."""
-    numeric = features_at(portfolio, day)
-    recency, tenure = numeric[:, 0], numeric[:, 3]
-    eligible = np.flatnonzero((recency <= SILENCE_DAYS) & (tenure >= YOUNGEST_DAYS))
-    future = portfolio.days[eligible, day + 1 : day + 1 + HORIZON_DAYS, ACTIVE]
-    everyone = categories_of(portfolio)
-    return Snapshot(numeric[eligible], [everyone[lead] for lead in eligible], future.sum(axis=1) == 0, eligible)

@@ -1,22 +1,16 @@
-"""A file of events as messages: CSV, JSON lines or Parquet, checked as a whole before anything is sent."""
+"""A file of events as messages, checked as a whole before anything is done with them."""
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 from keepwell.v1 import lead_pb2
 
+from server.cli.table_file import TableFileError, read_table
 from server.convert.event import event_of
 from server.errors import InvalidFieldsError
 
 SHOWN_FAULTS = 10
-FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
-
-
-class EventFileError(Exception):
-    """The file cannot be imported; the message names rows and columns."""
 
 
 class Columns(NamedTuple):
@@ -29,75 +23,59 @@ class Columns(NamedTuple):
     event_id: str
 
 
+class EventRow(NamedTuple):
+    """A row of the file (from 1) with its cells, and the event that it is."""
+
+    number: int
+    cells: dict[str, Any]
+    event: lead_pb2.LeadEvent
+
+
 def read_events(path: Path, columns: Columns, default_type: str) -> list[lead_pb2.LeadEvent]:
     """Return the file's events, earliest first.
 
     Without a column of ids, an event's id is the file's name and its row: the same file gives the same ids.
 
     Raises:
-        EventFileError: A column is missing, or rows are not events; every such row is counted and the first ten are named.
+        TableFileError: A column is missing, or rows are not events; every such row is counted and the first ten are named.
 
     """
-    table = _table(path)
-    missing = [name for name in (columns.lead, columns.time) if name not in table.columns]
-    if missing:
-        raise EventFileError(f"no column {', '.join(missing)}; the file has {', '.join(map(str, table.columns))}")
-    faults: list[str] = []
-    events = list(_events(table, path, columns, default_type, faults))
-    if faults:
-        shown = "\n".join(faults[:SHOWN_FAULTS])
-        raise EventFileError(f"{len(faults)} of {len(table)} rows are not events; nothing was sent\n{shown}")
+    events = [row.event for row in event_rows(read_table(path), path.name, columns, default_type)]
     return sorted(events, key=lambda event: (event.occur_time.seconds, event.occur_time.nanos))
 
 
-def _table(path: Path) -> Any:
-    import pandas as pd
-
-    name = path.name
-    try:
-        if name.endswith((".csv", ".csv.gz")):
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
-        if name.endswith((".jsonl", ".jsonl.gz")):
-            return pd.DataFrame(_json_lines(path))
-        if name.endswith(".parquet"):
-            return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise EventFileError(f"{path} cannot be read: {error}") from error
-    raise EventFileError(f"{path} must end with one of {', '.join(FORMATS)}")
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    opened = gzip.open if path.name.endswith(".gz") else open
-    rows = []
-    with opened(path, "rb") as lines:
-        for place, line in enumerate(lines, 1):
-            try:
-                rows.append(dict(orjson.loads(line)))
-            except (TypeError, ValueError):
-                raise EventFileError(f"row {place} is not a JSON object") from None
+def event_rows(table: Any, name: str, columns: Columns, default_type: str) -> list[EventRow]:
+    """Return a table's rows as events, in its order; its index counts the file's rows from 0. Raises as `read_events` does."""
+    missing = [column for column in (columns.lead, columns.time) if column not in table.columns]
+    if missing:
+        raise TableFileError(f"no column {', '.join(missing)}; the file has {', '.join(map(str, table.columns))}")
+    faults: list[str] = []
+    rows = list(_rows(table, name, columns, default_type, faults))
+    if faults:
+        shown = "\n".join(faults[:SHOWN_FAULTS])
+        raise TableFileError(f"{len(faults)} of {len(table)} rows are not events; nothing was done\n{shown}")
     return rows
 
 
-def _events(
-    table: Any, path: Path, columns: Columns, default_type: str, faults: list[str]
-) -> Iterator[lead_pb2.LeadEvent]:
+def _rows(table: Any, name: str, columns: Columns, default_type: str, faults: list[str]) -> Iterator[EventRow]:
     import pandas as pd
 
     times = pd.to_datetime(table[columns.time], utc=True, errors="coerce", format="mixed")
-    for place, (row, time) in enumerate(zip(table.to_dict("records"), times, strict=True), 1):
+    for index, row, time in zip(table.index, table.to_dict("records"), times, strict=True):
+        place = index + 1
         if pd.isna(time):
             faults.append(f"row {place}, {columns.time}: {row[columns.time]!r} is not a time")
             continue
         try:
-            event = _event(row, columns, default_type, f"{path.name}:{place}"[-128:])
+            event = _event(row, columns, default_type, f"{name}:{place}"[-128:])
             event.occur_time.FromNanoseconds(time.value)
             event_of("", event)
-        except EventFileError as error:
+        except TableFileError as error:
             faults.append(f"row {place}, {error}")
         except InvalidFieldsError as error:
             faults.append(f"row {place}, {error.violations[0].field}: {error.violations[0].description}")
         else:
-            yield event
+            yield EventRow(place, row, event)
 
 
 def _event(row: dict[str, Any], columns: Columns, default_type: str, event_id: str) -> lead_pb2.LeadEvent:
@@ -111,5 +89,5 @@ def _event(row: dict[str, Any], columns: Columns, default_type: str, event_id: s
         try:
             event.value = float(value)
         except (TypeError, ValueError):
-            raise EventFileError(f"{columns.value}: {value!r} is not a number") from None
+            raise TableFileError(f"{columns.value}: {value!r} is not a number") from None
     return event

@@ -12,7 +12,8 @@ from keepwell.v1 import lead_pb2, lead_service_pb2, lead_service_pb2_grpc
 from rich.progress import MofNCompleteColumn, Progress
 
 from server.cli.calling import DEADLINE_SECONDS, DEFAULT_SERVER, Server, Tenant, channel_to, metadata_of
-from server.cli.event_table import Columns, EventFileError, read_events
+from server.cli.event_table import Columns, read_events
+from server.cli.table_file import TableFileError
 from server.services.event_service import RECORD_EVENTS
 
 app = typer.Typer(help="Bring in what leads did.", no_args_is_help=True)
@@ -43,7 +44,7 @@ def import_file(
     """Send a file of events, earliest first; run it again to go on after a failure: what is known already counts once."""
     try:
         found = read_events(file, Columns(lead, time, kind, value, event_id), default_type)
-    except EventFileError as error:
+    except TableFileError as error:
         typer.echo(f"{file}: {error}", err=True)
         raise typer.Exit(2) from error
     done = _Position(file, server, tenant)

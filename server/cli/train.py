@@ -1,27 +1,102 @@
-"""`keepwell train`: a model from a simulated portfolio."""
+"""`keepwell train`: a model from a simulated portfolio, an event log, or a feature table."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.markdown import Markdown
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from server.cli.event_table import Columns
+from server.cli.table_file import TableFileError
+
+if TYPE_CHECKING:
+    from model.training.dataset import Dataset
+    from model.training.dataset import Progress as Tell
+
+Output = Annotated[Path, typer.Argument(help="folder of the artifact; serve it with KEEPWELL_MODEL_DIR")]
+Events = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="event log: CSV, JSON lines (both also .gz) or Parquet"),
+]
+Table = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="feature table: the schema's columns, label, perhaps lead_id and as_of"
+    ),
+]
+Horizon = Annotated[int, typer.Option(help="a lead that does nothing for so long has churned", min=7, max=365)]
+Silence = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="leads silent for longer are not asked about; by default, after it at most a quarter return"
+    ),
+]
+Seed = Annotated[int, typer.Option(help="the same seed and data give the same bytes")]
+Monotone = Annotated[bool, typer.Option(help="risk must rise with silence and fall with engagement")]
+Leads = Annotated[int, typer.Option(help="leads in the simulated portfolio", min=1_000, max=100_000)]
+Arrival = Annotated[str, typer.Option(help="column of times at which events became known, if there is one")]
+ChurnEvent = Annotated[
+    str, typer.Option(help="type of the rows that say that a lead has left; by default silence is churn")
+]
+ContactEvent = Annotated[str, typer.Option(help="type of the rows that say that we contacted the lead")]
 
 
 def train(
-    output: Annotated[Path, typer.Argument(help="folder of the artifact; serve it with KEEPWELL_MODEL_DIR")],
-    seed: Annotated[int, typer.Option(help="the same seed gives the same bytes")] = 7,
-    leads: Annotated[int, typer.Option(help="leads in the simulated portfolio", min=1_000, max=100_000)] = 6_000,
+    output: Output,
+    events: Events = None,
+    table: Table = None,
+    horizon_days: Horizon = 30,
+    silence_days: Silence = None,
+    seed: Seed = 7,
+    monotone: Monotone = True,
+    leads: Leads = 6_000,
+    lead: Annotated[str, typer.Option(help="column of lead ids")] = "lead_id",
+    time: Annotated[str, typer.Option(help="column of times")] = "occur_time",
+    kind: Annotated[str, typer.Option("--type", help="column of types")] = "type",
+    value: Annotated[str, typer.Option(help="column of amounts")] = "value",
+    arrival: Arrival = "receive_time",
+    default_type: Annotated[str, typer.Option(help="type of rows without one")] = "",
+    churn_event: ChurnEvent = "",
+    contact_event: ContactEvent = "",
 ) -> None:
-    """Train a model, and print its card."""
-    from model.train import train as run
+    """Train a model, and print its card; without a file, on a simulated portfolio."""
+    from model.training.dataset import from_simulator
+    from server.cli.training_data import LogOptions, dataset_of_log, dataset_of_table
 
-    with Progress() as progress:
-        bar = progress.add_task("training", total=1.0)
-        run(
-            output,
-            seed=seed,
-            leads=leads,
-            progress=lambda what, share: progress.update(bar, description=what, completed=share),
-        )
-    Console().print((output / "CARD.md").read_text(), highlight=False)
+    if events and table:
+        raise typer.BadParameter("give either --events or --table")
+    options = LogOptions(Columns(lead, time, kind, value, ""), default_type, arrival, churn_event, contact_event)
+
+    def data(tell: "Tell") -> "Dataset":
+        if table:
+            return dataset_of_table(table, horizon_days, seed)
+        if events:
+            return dataset_of_log(events, options, horizon_days, silence_days, tell)
+        return from_simulator(leads, seed, horizon_days, silence_days, tell)
+
+    _run(output, data, seed, monotone, f"{events or table or 'simulator'}")
+
+
+def _run(output: Path, data: "Callable[[Tell], Dataset]", seed: int, monotone: bool, source: str) -> None:
+    from model.training.errors import TrainingDataError
+    from model.training.fit import Settings
+    from model.training.train import train as run
+
+    try:
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+        ) as progress:
+            bar = progress.add_task("reading", total=1.0)
+
+            def tell(what: str, share: float) -> None:
+                progress.update(bar, description=what, completed=share)
+
+            run(output, data(tell), Settings(seed, monotone), tell)
+    except (TableFileError, TrainingDataError) as error:
+        typer.echo(f"{source}: {error}", err=True)
+        raise typer.Exit(2) from error
+    Console().print(Markdown((output / "CARD.md").read_text()))
+    typer.echo(f"{output / 'report.html'} shows the curves")

@@ -1,0 +1,57 @@
+"""95 % intervals for figures of leads that repeat: rows of one lead are no independent evidence, so whole leads are drawn, not rows."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.features import FloatArray
+from model.metrics import wilson
+
+DRAWS = 200
+Figure = Callable[[FloatArray, NDArray[np.bool_]], float]
+
+
+def bootstrap(
+    figures: Mapping[str, Figure], score: FloatArray, label: NDArray[np.bool_], leads: NDArray[np.int64], seed: int
+) -> dict[str, list[float]]:
+    """Return each figure's 95 % interval over draws of whole leads, with replacement.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), percentile intervals over clusters.
+    """
+    order = np.argsort(leads, kind="stable")
+    _, first, counts = np.unique(leads[order], return_index=True, return_counts=True)
+    draw = np.random.default_rng(seed)
+    found: dict[str, list[float]] = {name: [] for name in figures}
+    for _ in range(DRAWS):
+        drawn = draw.integers(len(first), size=len(first))
+        rows = order[_spans(first[drawn], counts[drawn])]
+        if 0 < label[rows].sum() < len(rows):
+            for name, figure in figures.items():
+                found[name].append(figure(score[rows], label[rows]))
+    return {name: [round(float(x), 4) for x in np.quantile(values, (0.025, 0.975))] for name, values in found.items()}
+
+
+def _spans(first: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return first, first + 1, …, first + count - 1 of every pair, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1]) - np.repeat(ends - counts, counts) + np.repeat(first, counts)
+
+
+def share_95(hits: NDArray[np.bool_], leads: NDArray[np.int64]) -> list[float]:
+    """Return the 95 % Wilson interval of a share among rows, at as many trials as rows that repeat leads are worth.
+
+    Source: Korn and Graubard, Survey Methodology 24 (1998): trials divided by the design effect, the ratio of the variance over whole
+    leads to that over rows; where all rows agree, which says nothing about it, leads count instead of rows.
+    """
+    trials = len(hits)
+    if trials == 0:
+        return wilson(0, 0)
+    _, where = np.unique(leads, return_inverse=True)
+    distinct = int(where.max()) + 1
+    share = float(hits.mean())
+    by_lead = np.bincount(where, weights=hits - share)
+    variance = share * (1 - share) * trials
+    effect = float((by_lead**2).sum()) / variance if variance > 0 else trials / distinct
+    worth = trials / max(effect, 1.0)
+    return wilson(share * worth, worth)

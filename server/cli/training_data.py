@@ -1,0 +1,93 @@
+"""Files to train on: an event log, as `keepwell events import` takes it, or a feature table."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.events import EventType, event_type
+from model.training.dataset import Dataset, Progress, from_history
+from model.training.history import History, LoggedEvent, Mark, logged
+from model.training.table import from_table
+from server.cli.event_table import Columns, EventRow, event_rows
+from server.cli.table_file import TableFileError, read_table
+from server.convert.checks import instant_of
+
+ANY_TYPE = "login"  # stands for the type of marks, of which only lead and time are read
+
+
+class LogOptions(NamedTuple):
+    """How to read an event log."""
+
+    columns: Columns
+    default_type: str = ""  # type of rows without one
+    arrival: str = "receive_time"  # column of the times at which events became known; when there is none, they were when they happened
+    churn_event: str = ""  # type of the rows that say that a lead has left; no type of the schema
+    contact_event: str = ""  # type of the rows that say that we contacted the lead; likewise
+
+
+def dataset_of_log(
+    path: Path, options: LogOptions, horizon_days: int, silence_days: int | None, progress: Progress
+) -> Dataset:
+    """Return an event log's snapshots; without a silence length, with the one that the log itself tells.
+
+    Raises:
+        TableFileError: A column is missing, or rows are not events; the first ten are named.
+        TrainingDataError: The log is too short, or tells no silence length.
+
+    """
+    progress("reading", 0.0)
+    history = _history(path, options)
+    described = {"source": "events", "file": path.name, "leads": len(history.categories)}
+    if options.churn_event:
+        described["churn_event"] = options.churn_event
+    return from_history(history, horizon_days, silence_days, described, progress)
+
+
+def dataset_of_table(path: Path, horizon_days: int, seed: int) -> Dataset:
+    """Return a feature table's snapshots; raises TableFileError for an unreadable file, TrainingDataError for unusable cells."""
+    return from_table(read_table(path), horizon_days, seed, {"source": "table", "file": path.name})
+
+
+def _history(path: Path, options: LogOptions) -> History:
+    table = read_table(path)
+    arrived = _arrivals(table, options.arrival)
+    marks = {Mark.LEFT: options.churn_event, Mark.CONTACTED: options.contact_event}
+    marked = {mark: _of_type(table, options.columns.kind, kind) for mark, kind in marks.items() if kind}
+    plain = ~np.any([np.zeros(len(table), dtype=bool), *marked.values()], axis=0)
+    rows = event_rows(table[plain], path.name, options.columns, options.default_type)
+    events = [_logged(row, event_type(row.event.type), arrived) for row in rows]
+    for mark, chosen in marked.items():
+        columns = options.columns._replace(kind="", value="")
+        events += [_logged(row, mark, arrived) for row in event_rows(table[chosen], path.name, columns, ANY_TYPE)]
+    return logged(events)
+
+
+def _logged(row: EventRow, what: EventType | Mark | None, arrived: list[int]) -> LoggedEvent:
+    if what is None:
+        raise ValueError(row.event.type)  # event_rows lets no other types through
+    return LoggedEvent(
+        row.event.lead_id, what, instant_of(row.event.occur_time), arrived[row.number - 1], row.event.value
+    )
+
+
+def _of_type(table: Any, column: str, kind: str) -> NDArray[np.bool_]:
+    found = table[column].astype(str) == kind if column in table.columns else np.zeros(len(table), dtype=bool)
+    if not found.any():
+        raise TableFileError(f"no row whose {column} is {kind}")
+    return np.asarray(found)
+
+
+def _arrivals(table: Any, column: str) -> list[int]:
+    """Return each row's time of arrival in milliseconds, 0 where it is not known."""
+    import pandas as pd
+
+    if column not in table.columns:
+        return [0] * len(table)
+    given = table[column].replace("", None)
+    times = pd.to_datetime(given, utc=True, errors="coerce", format="mixed")
+    bad = np.flatnonzero(times.isna() & given.notna())
+    if len(bad):
+        raise TableFileError(f"row {bad[0] + 1}, {column}: {given.iloc[bad[0]]!r} is not a time")
+    return [0 if pd.isna(time) else time.value // 1_000_000 for time in times]

@@ -1,0 +1,185 @@
+"""`keepwell train`: from a file to an artifact that a server serves, or to an error and nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from model.activity import DAY_MS, QUARTER_MS
+from model.canary import check_artifact
+from model.drift import counts_in, psi
+from model.features import CATEGORIES, NUMERIC, number_place
+from model.scorer import Scorer
+from model.simulator import simulate
+from model.snapshot import AMOUNT, CLICKS, INQUIRIES, OPENS, QUARTERS, VIEWS, features_at
+from server.cli import app
+
+DATA_FILES = ["churn.cbm", "manifest.json", "trees.json"]
+READ_FILES = ["CARD.md", "gain.png", "reliability.png", "report.html", "return_curve.png"]
+NAMES = {VIEWS: "page_view", OPENS: "email_open", CLICKS: "email_click", INQUIRIES: "inquiry", AMOUNT: "purchase"}
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["train", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+WORLD = simulate(1_000, 245, seed=4)
+UNKNOWN = [("", "", "")] * 1_000
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An event log of 1,000 simulated leads over 245 days."""
+    lead, day, counter = np.nonzero(WORLD.days[..., list(NAMES)])
+    counter = np.array(list(NAMES))[counter]
+    count = WORLD.days[lead, day, counter]
+    rows = np.repeat(np.arange(len(lead)), np.where(counter == AMOUNT, 1, count).astype(int))
+    at = (20_000 + day) * DAY_MS + np.log2(WORLD.days[lead, day, QUARTERS]).astype(int) * QUARTER_MS
+    table = {
+        "lead_id": [f"l{number}" for number in lead[rows]],
+        "occur_time": pd.to_datetime(at[rows], unit="ms", utc=True),
+        "type": [NAMES[each] for each in counter[rows]],
+        "value": np.where(counter == AMOUNT, np.round(count, 2), np.nan)[rows],
+    }
+    file = tmp_path_factory.mktemp("log") / "events.parquet"
+    pd.DataFrame(table).to_parquet(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def model(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    code, output = run(folder, "--events", log)
+    assert code == 0, output
+    return folder
+
+
+def test_an_event_log_gives_an_artifact_that_can_be_served(model: Path) -> None:
+    assert sorted(path.name for path in model.iterdir()) == sorted([*DATA_FILES, *READ_FILES])
+    check_artifact(model, 60)
+    scorer = Scorer.load(model)
+    features = features_at(WORLD, 244)
+    scores = scorer.score(features, UNKNOWN)
+    recency = features[:, number_place("days_since_last_activity")]
+    assert scores[recency > 60].mean() > 0.7 > 0.2 > scores[recency < 3].mean()
+
+
+def test_the_report_shows_every_figure_with_its_interval_beside_the_baselines(model: Path) -> None:
+    metrics = json.loads((model / "manifest.json").read_text())["metrics"]
+    assert set(metrics["baselines"]) == {"BG/NBD", "recency alone"}
+    for part in (metrics["test"], *metrics["baselines"].values()):
+        for name in ("auc", "average_precision", "brier", "calibration_error"):
+            low, high = part[f"{name}_95"]
+            assert low <= high
+            assert part["auc_95"][0] <= part["auc"] <= part["auc_95"][1]
+        for threshold in ("0.3", "0.6", "0.8"):
+            assert len(part[f"above_{threshold}"]["precision_95"]) == len(part[f"above_{threshold}"]["recall_95"]) == 2
+    page = (model / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert f"{metrics['test']['auc']:.3f} [" in page
+    for name in ("gain.png", "reliability.png", "return_curve.png"):
+        assert (model / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_silence_length_follows_from_the_return_curve(model: Path) -> None:
+    silence = json.loads((model / "manifest.json").read_text())["silence"]
+    assert silence["returned"][silence["days"] - 1] <= 0.25 < silence["returned"][silence["days"] - 2]
+    assert f"active within the last {silence['days']} days" in (model / "CARD.md").read_text()
+
+
+def test_the_manifest_profiles_the_training_snapshot_for_drift(model: Path) -> None:
+    profile = json.loads((model / "manifest.json").read_text())["profile"]
+    assert set(profile) == {feature.name for feature in (*NUMERIC, *CATEGORIES)} | {"score"}
+    features = features_at(WORLD, 244)
+    features[:, number_place("tenure_days")] += 400
+    found = psi(profile, counts_in(profile, features, UNKNOWN, np.full(1_000, 0.5)))
+    assert found["tenure_days"] > 0.25 > found["source"]
+
+
+def test_the_same_file_and_seed_give_the_same_bytes(log: Path, model: Path, tmp_path: Path) -> None:
+    assert run(tmp_path / "again", "--events", log)[0] == 0
+    for name in [*DATA_FILES, *READ_FILES]:
+        assert (tmp_path / "again" / name).read_bytes() == (model / name).read_bytes(), name
+
+
+def test_another_seed_another_model_and_monotone_is_an_option(log: Path, model: Path, tmp_path: Path) -> None:
+    assert run(tmp_path / "free", "--events", log, "--seed", 8, "--no-monotone", "--silence-days", 30)[0] == 0
+    manifest = json.loads((tmp_path / "free/manifest.json").read_text())
+    assert (manifest["seed"], manifest["monotone"], manifest["silence"]["days"]) == (8, False, 30)
+    assert manifest["version"] != json.loads((model / "manifest.json").read_text())["version"]
+    assert "without monotone constraints" in (tmp_path / "free/CARD.md").read_text()
+
+
+def test_a_feature_table_gives_an_artifact_too(tmp_path: Path) -> None:
+    table: dict[str, Any] = {feature.name: None for feature in (*NUMERIC, *CATEGORIES)}
+    world = simulate(1_500, 300, seed=9)
+    features = features_at(world, 200)
+    table.update({feature.name: features[:, place] for place, feature in enumerate(NUMERIC)})
+    churned = world.days[:, 201:231, 0].sum(axis=1) == 0
+    file = tmp_path / "table.csv"
+    pd.DataFrame({**table, "label": churned.astype(int)}).to_csv(file, index=False)
+    code, output = run(tmp_path / "model", "--table", file)
+    assert code == 0, output
+    check_artifact(tmp_path / "model", 60)
+    assert "say nothing about later months" in " ".join(output.split())
+
+
+HEADER = "lead_id,occur_time,type,value\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("lead,when\na,2026-03-01\n", "no column lead_id, occur_time; the file has lead, when"),
+        (HEADER + "a,2026-03-01,teleport,\n", "row 1, type: must be one of site_visit"),
+        (HEADER + "a,2026-03-01,login,\na,never,login,\n", "row 2, occur_time: 'never' is not a time"),
+        (HEADER, "the log has no events"),
+        (
+            HEADER + "a,2026-03-01,login,\na,2026-05-01,login,\n",
+            "62 days long; a horizon of 30 days needs at least 210",
+        ),
+        (HEADER + "a,2025-03-01,login,\na,2026-03-01,login,\n", "the log can judge"),
+    ],
+)
+def test_a_bad_log_is_refused_and_nothing_is_written(tmp_path: Path, text: str, fault: str) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text(text)
+    code, output = run(tmp_path / "model", "--events", file)
+    assert code == 2
+    assert fault in output
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_a_small_log_is_refused_by_the_number_of_rows_that_it_lacks(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    days = pd.date_range("2025-03-01", "2026-03-01", freq="9D").strftime("%Y-%m-%d")
+    file.write_text(HEADER + "".join(f"{lead},{day},login,\n" for lead in "abc" for day in days))
+    code, output = run(tmp_path / "model", "--events", file, "--silence-days", 42)
+    assert (code, "rows to train on, and at least 500 are needed" in output) == (2, True)
+
+
+def test_a_folder_that_holds_no_model_is_never_replaced(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/cat.png").write_text("cat")
+    code, output = run(tmp_path / "photos", "--events", log)
+    assert code == 2
+    assert "is not empty and holds no model" in output
+    assert [path.name for path in tmp_path.rglob("*")] == ["photos", "cat.png"]
+
+
+def test_an_earlier_model_stays_when_training_fails(model: Path, tmp_path: Path) -> None:
+    before = (model / "manifest.json").read_bytes()
+    file = tmp_path / "log.csv"
+    file.write_text(HEADER)
+    assert run(model, "--events", file)[0] == 2
+    assert (model / "manifest.json").read_bytes() == before
+    assert [path.name for path in model.parent.iterdir()] == ["model"]
+
+
+def test_two_sources_at_once_are_refused(log: Path, tmp_path: Path) -> None:
+    assert run(tmp_path / "model", "--events", log, "--table", log)[0] == 2
