@@ -13,9 +13,9 @@ from model.features import FloatArray
 
 
 class Repeats(NamedTuple):
-    """Days with a purchase after the first (x), the last one's age at it (t_x), and the age now (T), in weeks; one entry a customer."""
+    """Days with a purchase after the first (x), the customer's age at the last one (t_x) and now (T), in weeks; one entry a customer."""
 
-    count: FloatArray
+    times: FloatArray
     last: FloatArray
     age: FloatArray
 

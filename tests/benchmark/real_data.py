@@ -1,9 +1,9 @@
 """`python -m tests.benchmark.real_data`: how good probabilities are on real churn tables and event logs, printed as Markdown.
 
-Event logs go through the training of `keepwell train --events` (real_logs.py). Tables have no dates and other columns, so for them CatBoost alone
-is measured. Protocol: stratified five-fold, every row scored by the model that did not see it, figures over all of them; 300 trees of depth 5, log loss,
-no class weights. The files are in KEEPWELL_DATA (default ../shared/data) and are no part of the product. Columns that name a row, or
-that sales people fill in after the outcome, are left out: with the latter the leads' AUC would be .985, and void.
+Event logs go through the training of `keepwell train --events` (real_logs.py). Tables have no dates and columns of their own, so CatBoost
+alone is measured on them: stratified five-fold, every row scored by the model that did not see it, figures over all of them; 300 trees of
+depth 5, log loss, no class weights. The files are in KEEPWELL_DATA (default ../shared/data) and are no part of the product. Columns that name
+a row, or that sales people fill in after the outcome, are left out: with the latter the leads' AUC would be .985, and void.
 """
 
 import os

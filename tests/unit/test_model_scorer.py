@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,19 +64,28 @@ def test_the_shipped_model_is_calibrated_on_leads_it_has_not_seen(scorer: Scorer
     assert scorer.manifest["metrics"]["test"]["calibration_error"] <= 0.03
 
 
-def test_each_calibration_is_served_as_it_was_chosen(tmp_path: Path) -> None:
-    features = rows(200)
-    for calibration, expected in (
+LOG_ODDS, PROBABILITIES = [-1.0, 0.0, 2.0], [0.1, 0.2, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
         ({"method": "none", "slope": 1.0, "intercept": 0.0}, lambda raw: 1 / (1 + np.exp(-raw))),
         ({"method": "platt", "slope": 0.5, "intercept": -1.0}, lambda raw: 1 / (1 + np.exp(1 - 0.5 * raw))),
         (
-            {"method": "isotonic", "slope": 1.0, "intercept": 0.0, "knots": [[-1.0, 0.0, 2.0], [0.1, 0.2, 0.8]]},
-            lambda raw: np.interp(raw, [-1.0, 0.0, 2.0], [0.1, 0.2, 0.8]),
+            {"method": "isotonic", "slope": 1.0, "intercept": 0.0, "knots": [LOG_ODDS, PROBABILITIES]},
+            lambda raw: np.interp(raw, LOG_ODDS, PROBABILITIES),
         ),
-    ):
-        scorer = Scorer.load(changed(tmp_path / calibration["method"], calibration=calibration))
-        raw = scorer._trees.raw(scorer.encode(features, CATEGORY * 200))
-        np.testing.assert_array_equal(scorer.score(features, CATEGORY * 200), expected(raw))
+    ],
+    ids=["none", "platt", "isotonic"],
+)
+def test_each_calibration_is_served_as_it_was_chosen(
+    tmp_path: Path, calibration: dict[str, object], expected: Callable[[FloatArray], FloatArray]
+) -> None:
+    found = Scorer.load(changed(tmp_path / "model", calibration=calibration))
+    features = rows(200)
+    raw = found._trees.raw(found.encode(features, CATEGORY * 200))
+    np.testing.assert_array_equal(found.score(features, CATEGORY * 200), expected(raw))
 
 
 def changed(folder: Path, **entries: object) -> Path:

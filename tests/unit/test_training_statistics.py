@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from model.calibration import Calibration, calibration_of
 from model.features import FloatArray
@@ -11,7 +12,7 @@ from model.training.calibrate import calibrations, isotonic, platt
 from model.training.intervals import bootstrap, share_95
 
 
-def outcomes(rows: int, slope: float, intercept: float) -> tuple[FloatArray, FloatArray]:
+def outcomes(rows: int, slope: float, intercept: float) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Return log-odds that are wrong by a known line, and outcomes."""
     draw = np.random.default_rng(2)
     raw = draw.normal(0, 1.5, rows)
@@ -20,7 +21,7 @@ def outcomes(rows: int, slope: float, intercept: float) -> tuple[FloatArray, Flo
 
 def test_platt_finds_the_line_that_the_outcomes_were_drawn_from() -> None:
     found = platt(*outcomes(200_000, 0.6, -0.8))
-    assert (found.slope, found.intercept) == (pytest.approx(0.6, abs=0.02), pytest.approx(-0.8, abs=0.02))
+    assert [found.slope, found.intercept] == pytest.approx([0.6, -0.8], abs=0.02)
 
 
 def test_platt_has_an_answer_for_leads_that_a_threshold_separates() -> None:
