@@ -50,7 +50,9 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(data)
         if manifest["format"] != FORMAT:
-            raise ModelArtifactError(f"its format is {manifest['format']!r:.60}, and {FORMAT} can be read: train it again")
+            raise ModelArtifactError(
+                f"its format is {manifest['format']!r:.60}, and {FORMAT} can be read: train it again"
+            )
         if artifact_version(manifest) != manifest["version"]:
             raise ModelArtifactError("manifest.json was changed after it was made")
         if manifest["feature_schema"] != FEATURE_SCHEMA_HASH:

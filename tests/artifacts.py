@@ -10,7 +10,7 @@ from keepwell.v1 import model_service_pb2_grpc
 
 from model.drift import profile_of
 from model.scorer import MANIFEST, Scorer, artifact_version
-from model.snapshot import Snapshot
+from model.training.snapshots import Snapshot
 from server.artifact import read_folder
 from server.models import SHIPPED
 from server.store.models import Files

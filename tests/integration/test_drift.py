@@ -10,8 +10,9 @@ from keepwell.v1 import decision_service_pb2_grpc
 
 from model.features import CATEGORIES, NUMERIC
 from model.simulator import simulate
-from model.snapshot import Snapshot, snapshot
-from tests.artifacts import Models, profiled, shifted
+from model.training.history import simulated
+from model.training.snapshots import Snapshot, snapshot
+from tests.artifacts import Models, changed, profiled
 from tests.conftest import free_port, start_server
 
 A_MESSAGE = 16  # leads of one batch that are all in the sample
@@ -20,12 +21,12 @@ A_MESSAGE = 16  # leads of one batch that are all in the sample
 @pytest.fixture(scope="module")
 def leads() -> Snapshot:
     """Leads of one world on one day."""
-    return snapshot(simulate(4_000, 200, 5), 150)
+    return snapshot(simulated(simulate(4_000, 200, 5)), 150, horizon_days=30, silence_days=42)
 
 
 def part(leads: Snapshot, first: int) -> Snapshot:
     """Return every second lead."""
-    return Snapshot(leads.numeric[first::2], leads.categories[first::2], leads.churned[first::2], leads.leads[first::2])
+    return leads._replace(numeric=leads.numeric[first::2], categories=leads.categories[first::2])
 
 
 def features(leads: Snapshot, place: int, opens: float) -> pb.Features:
@@ -122,4 +123,7 @@ def test_a_preview_is_not_counted(models: Models, portfolio: Portfolio) -> None:
 
 def test_a_model_that_was_trained_without_a_profile_says_so(channel: grpc.Channel, tenant: str) -> None:
     models = Models(channel, tenant)
-    assert models.get(models.push(shifted(0.2))).drift.unavailable_reason == "trained without a profile"
+    assert (
+        models.get(models.push(changed(lambda manifest: manifest.pop("profile")))).drift.unavailable_reason
+        == "trained without a profile"
+    )
