@@ -8,11 +8,12 @@ from redis.exceptions import RedisError
 
 from server.errors import OverloadedError
 
-TROUBLE_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-async def take_turns(name: str, turn: Callable[[], Awaitable[bool]], idle_seconds: float) -> None:
+async def take_turns(
+    name: str, turn: Callable[[], Awaitable[bool]], idle_seconds: float, trouble_seconds: float = 1.0
+) -> None:
     """Take turns until cancelled, at once while one returns that there may be more; a store or a road that is in trouble is waited for."""
     task = asyncio.current_task()
     # A cancellation can get lost in the store's client when a connection breaks just then; the task remembers it.
@@ -22,8 +23,8 @@ async def take_turns(name: str, turn: Callable[[], Awaitable[bool]], idle_second
                 await asyncio.sleep(idle_seconds)
         except (RedisError, OSError, OverloadedError) as error:
             log.warning(f"{name}_wait", error=str(error))
-            await asyncio.sleep(TROUBLE_SECONDS)
+            await asyncio.sleep(trouble_seconds)
         except Exception:
             # A fault of ours must not end the work for good, nor without a word.
             log.exception(f"{name}_failed")
-            await asyncio.sleep(TROUBLE_SECONDS)
+            await asyncio.sleep(trouble_seconds)
