@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("decision", pa.binary(), nullable=False),  # keepwell.v1.Decision without its trace
         pa.field("hits", pa.binary(), nullable=False),  # policy version and the rules that hit
-        pa.field("inputs", pa.binary(), nullable=False),  # keepwell.store.v1.DecisionInputs
+        pa.field("inputs", pa.binary(), nullable=False),  # what it was decided from (server/store/record.py)
         pa.field("previous", pa.string(), nullable=False),  # log id of the lead's decision before
     ]
 )

@@ -30,6 +30,7 @@ from server.store.subscriptions import (
 DRAIN_CHECK_SECONDS = 0.25
 FULL_SECONDS = 0.25  # another process may have been told that there is room again
 QUIET_SECONDS = 1.0  # another process may have been given something back
+PRESENCE_SECONDS = 20.0  # the store has to hear of each consumer now and then, or it takes it for gone
 NOTHING = Taken([], None, 0, 1, None)
 
 
@@ -49,15 +50,15 @@ class Share:
         self.wakes: set[asyncio.Event] = set()
         self.stirs = 0
         self._dry_at = (-1, -1)  # the follower's count and the stirs when there was nothing to take
-        self._ask_again_at = 0.0
+        self.ask_again_at = 0.0
 
     def is_dry(self, head: int, now: float) -> bool:
         """Return whether there can be nothing new since somebody asked."""
-        return self._dry_at == (head, self.stirs) and now < self._ask_again_at
+        return self._dry_at == (head, self.stirs) and now < self.ask_again_at
 
     def found_dry(self, head: int, stirs: int, ask_again_at: float) -> None:
         """Note that there was nothing to take when asking began."""
-        self._dry_at, self._ask_again_at = (head, stirs), ask_again_at
+        self._dry_at, self.ask_again_at = (head, stirs), ask_again_at
 
     def stir(self) -> None:
         """Have everybody ask: something was settled."""
@@ -118,6 +119,7 @@ class Consumer:
         self._draining = draining
         self._wake = asyncio.Event()
         # The share's stirs when there was no room, and until when that is believed.
+        self._asked_at = 0.0
         self._full: tuple[int, float] = (-1, 0.0)
 
     async def handouts(self) -> AsyncIterator[Handout]:
@@ -149,9 +151,11 @@ class Consumer:
         loop = asyncio.get_running_loop()
         async with self._share.asking:
             head = self._follower.head
-            if self._share.is_dry(head, loop.time()) or self._is_full(loop.time()):
+            if self._is_full(loop.time()) or (
+                self._share.is_dry(head, loop.time()) and loop.time() < self._asked_at + PRESENCE_SECONDS
+            ):
                 return NOTHING
-            stirs = self._share.stirs
+            stirs, self._asked_at = self._share.stirs, loop.time()
             taken = await take(self._client, self._partition, self._subscription, self._terms)
             if taken is None:
                 return None
@@ -167,8 +171,10 @@ class Consumer:
         return self._full[0] == self._share.stirs and now < self._full[1]
 
     async def _wait(self) -> None:
+        until_return = self._share.ask_again_at - asyncio.get_running_loop().time()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_CHECK_SECONDS):
+            # What comes back is asked for when it does; a moment that is over already was another consumer's to ask.
+            async with asyncio.timeout(until_return if 0 < until_return < DRAIN_CHECK_SECONDS else DRAIN_CHECK_SECONDS):
                 await self._wake.wait()
 
     async def _follow_seek(self) -> None:

@@ -222,7 +222,11 @@ async def standing(client: Store, partition: Partition, name: str) -> Standing |
     return Standing(
         await _count_after(client, partition, delivered) if lag is None else int(lag),
         oldest.decode(),
-        sorted(one["name"].decode() for one in consumers if one["name"] != NOBODY.encode()),
+        sorted(
+            one["name"].decode()
+            for one in consumers
+            if one["name"] != NOBODY.encode() and (one["pending"] or one["idle"] <= CONSUMER_IDLE_MS)
+        ),
         pending["pending"],
         await client.xlen(partition.dead(name)),
     )

@@ -38,7 +38,7 @@ class FeedStart(google.protobuf.message.Message):
 
     @property
     def at_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """What was decided at or after this time."""
+        """What was decided at or after this time, as far as it is retained."""
 
     def __init__(
         self,
@@ -414,7 +414,7 @@ class Subscription(google.protobuf.message.Message):
 
     @property
     def consumers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Who takes work from it, or has some unacknowledged."""
+        """Who took work from it in the last minute, or has some unacknowledged."""
 
     @property
     def filter(self) -> global___FeedFilter:
