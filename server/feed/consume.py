@@ -118,8 +118,8 @@ class Consumer:
         self._make_items = make_items
         self._draining = draining
         self._wake = asyncio.Event()
-        # The share's stirs when there was no room, and until when that is believed.
         self._asked_at = 0.0
+        # The share's stirs when there was no room, and until when that is believed.
         self._full: tuple[int, float] = (-1, 0.0)
 
     async def handouts(self) -> AsyncIterator[Handout]:
