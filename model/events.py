@@ -1,12 +1,40 @@
 """The event schema: which types of events there are, and what each says about a lead.
 
 Only what the lead does counts as activity. An e-mail that was opened is counted, but is no activity: mail programs open by themselves.
+These are everybody's types; a tenant may declare its own (`model/event_document.py`).
 """
 
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 LATE_DAYS = 30  # how late an event may arrive
-VIEWS, OPENS, CLICKS, INQUIRIES, PURCHASES = range(5)
+MAX_PROPERTIES, LONGEST_TEXT = 32, 256
+
+
+class Counter(IntEnum):
+    """What events are counted as."""
+
+    PAGE_VIEWS = 0
+    EMAIL_OPENS = 1
+    EMAIL_CLICKS = 2
+    INQUIRIES = 3
+    PURCHASES = 4
+
+
+VIEWS, OPENS, CLICKS, INQUIRIES, PURCHASES = Counter
+
+
+class PropertyType(NamedTuple):
+    """What a property may say; properties arrive as text."""
+
+    kind: str = "text"  # or integer, number, boolean
+    required: bool = False
+    lowest: float | None = None
+    highest: float | None = None
+    longest: int = LONGEST_TEXT
+    choices: tuple[str, ...] = ()
 
 
 class EventType(NamedTuple):
@@ -15,9 +43,10 @@ class EventType(NamedTuple):
     name: str
     meaning: str
     activity: bool = True
-    counter: int | None = None
+    counter: Counter | None = None
     amount: int = 0  # sign of its value in the lead's amounts; 0: the type carries no value
     withdraws_consent: bool = False
+    properties: Mapping[str, PropertyType] | None = None  # None: any, as text
 
 
 EVENT_TYPES = (
@@ -38,14 +67,9 @@ EVENT_TYPES = (
     EventType("complaint", "complained"),
     EventType("opt_out", "asked not to be contacted any more", activity=False, withdraws_consent=True),
 )
-_BY_NAME = {kind.name: kind for kind in EVENT_TYPES}
+CORE: Mapping[str, EventType] = MappingProxyType({kind.name: kind for kind in EVENT_TYPES})
 
 
 def event_type(name: str) -> EventType | None:
-    """Return a type by its name; None when there is none."""
-    return _BY_NAME.get(name)
-
-
-def event_type_names() -> str:
-    """Return all names, for an error message."""
-    return ", ".join(_BY_NAME)
+    """Return one of everybody's types by its name; None when there is none."""
+    return CORE.get(name)

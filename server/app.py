@@ -27,6 +27,7 @@ from server.archive import Archive
 from server.cold.log import ColdLog
 from server.convert.decision import encode_decision
 from server.drift import Drift
+from server.event_types import EventTypes
 from server.feed.consume import Shares
 from server.feed.followers import Followers
 from server.grpc_options import server_options
@@ -84,6 +85,7 @@ class App:
         client = self._store.commit
         files = PolicyFiles(settings.policy or SHIPPED, settings.policy_dir)
         self.shelf = PolicyShelf(files, client, self._worker, settings.tenant_time_zone)
+        self.event_types = EventTypes(settings.events_dir)
         self._models = ModelShelf(settings.model_dir, client)
         traces = Traces(self.shelf)
         guard = ClockGuard(settings.clock_skew_seconds)
@@ -106,7 +108,7 @@ class App:
         self._feed = FeedService(client, self._followers, starts, items, stall, draining)
         self._subscriptions = SubscriptionService(client, self._followers, starts, shares, items, stall, draining)
         self._subscription_admin = SubscriptionAdmin(client, starts, shares, items)
-        self._leads = LeadService(self._road, self.shelf, client)
+        self._leads = LeadService(self._road, self.shelf, self.event_types, client)
         retention_ms = settings.log_retention_hours * 3_600_000
         self._activation = Activation(client, self._models, retention_ms)
         self._drift = Drift(client, self._models, self._worker)
@@ -136,6 +138,7 @@ class App:
         log.info("store_checked", **facts._asdict())
         await load_scripts(client)
         await self.shelf.load()
+        self.event_types.load()
         await self._models.keep_shipped()
         await self._activation.follow()
         self._register()
@@ -207,13 +210,14 @@ def _road_settings(settings: Settings) -> RoadSettings:
 
 
 async def serve(settings: Settings, store_url: str, ready: Callable[[int], None]) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP reloads the policies."""
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads the policies and the tenants' types of events."""
     app = App(settings, store_url)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
+        app.event_types.reload()
         task = loop.create_task(app.shelf.reload())
         reloads.add(task)
         task.add_done_callback(reloads.discard)

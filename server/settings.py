@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     store_binary: str | None = None
     policy: Path | None = None
     policy_dir: Path | None = None
+    events_dir: Path | None = None  # types of events of tenants' own, one <tenant>.yaml each
     model_dir: Path | None = None
     export_dir: Path | None = (
         None  # what `keepwell export` wrote: decisions that the log no longer holds are read there

@@ -1,12 +1,13 @@
-"""A file of events as messages, checked as a whole before anything is done with them."""
+"""A file of events as messages, each row checked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from keepwell.v1 import lead_pb2
 
-from server.cli.table_file import TableFileError, read_table
+from model.events import CORE, EventType
+from server.cli.table_file import TableFileError, table_pieces
 from server.convert.event import event_of
 from server.errors import InvalidFieldsError
 
@@ -31,63 +32,84 @@ class EventRow(NamedTuple):
     event: lead_pb2.LeadEvent
 
 
-def read_events(path: Path, columns: Columns, default_type: str) -> list[lead_pb2.LeadEvent]:
-    """Return the file's events, earliest first.
+def read_events(
+    path: Path, columns: Columns, default_type: str, types: Mapping[str, EventType]
+) -> Iterator[EventRow | str]:
+    """Yield each row's event, or what is wrong with the row; the file's size does not matter.
 
     Without a column of ids, an event's id is the file's name and its row: the same file gives the same ids.
+
+    Raises:
+        TableFileError: The file cannot be read, or a column is missing.
+
+    """
+    for piece in table_pieces(path):
+        yield from _checked_rows(piece, path.name, columns, default_type, types)
+
+
+def event_rows(table: Any, name: str, columns: Columns, default_type: str) -> list[EventRow]:
+    """Return a table's rows as events, in its order; its index counts the file's rows from 0.
 
     Raises:
         TableFileError: A column is missing, or rows are not events; every such row is counted and the first ten are named.
 
     """
-    events = [row.event for row in event_rows(read_table(path), path.name, columns, default_type)]
-    return sorted(events, key=lambda event: (event.occur_time.seconds, event.occur_time.nanos))
+    checked = list(_checked_rows(table, name, columns, default_type, CORE))
+    faults = [row for row in checked if isinstance(row, str)]
+    if faults:
+        raise faults_error(len(faults), len(table), faults)
+    return [row for row in checked if isinstance(row, EventRow)]
 
 
-def event_rows(table: Any, name: str, columns: Columns, default_type: str) -> list[EventRow]:
-    """Return a table's rows as events, in its order; its index counts the file's rows from 0. Raises as `read_events` does."""
+def faults_error(faulty: int, rows: int, faults: list[str]) -> TableFileError:
+    """Return the error that counts the rows that are no events, and shows the first ten."""
+    shown = "\n".join(faults[:SHOWN_FAULTS])
+    return TableFileError(f"{faulty} of {rows} rows are not events; nothing was done\n{shown}")
+
+
+def _checked_rows(
+    table: Any, name: str, columns: Columns, default_type: str, types: Mapping[str, EventType]
+) -> Iterator[EventRow | str]:
+    import pandas as pd
+
     missing = [column for column in (columns.lead, columns.time) if column not in table.columns]
     if missing:
         raise TableFileError(f"no column {', '.join(missing)}; the file has {', '.join(map(str, table.columns))}")
-    faults: list[str] = []
-    rows = list(_rows(table, name, columns, default_type, faults))
-    if faults:
-        shown = "\n".join(faults[:SHOWN_FAULTS])
-        raise TableFileError(f"{len(faults)} of {len(table)} rows are not events; nothing was done\n{shown}")
-    return rows
-
-
-def _rows(table: Any, name: str, columns: Columns, default_type: str, faults: list[str]) -> Iterator[EventRow]:
-    import pandas as pd
-
     times = pd.to_datetime(table[columns.time], utc=True, errors="coerce", format="mixed")
     for index, row, time in zip(table.index, table.to_dict("records"), times, strict=True):
         place = index + 1
         if pd.isna(time):
-            faults.append(f"row {place}, {columns.time}: {row[columns.time]!r} is not a time")
+            yield f"row {place}, {columns.time}: {row[columns.time]!r} is not a time"
             continue
         try:
             event = _event(row, columns, default_type, f"{name}:{place}"[-128:])
             event.occur_time.FromNanoseconds(time.value)
-            event_of("", event)
+            event_of("", event, types)
         except TableFileError as error:
-            faults.append(f"row {place}, {error}")
+            yield f"row {place}, {error}"
         except InvalidFieldsError as error:
-            faults.append(f"row {place}, {error.violations[0].field}: {error.violations[0].description}")
+            yield f"row {place}, {error.violations[0].field}: {error.violations[0].description}"
         else:
             yield EventRow(place, row, event)
 
 
 def _event(row: dict[str, Any], columns: Columns, default_type: str, event_id: str) -> lead_pb2.LeadEvent:
     event = lead_pb2.LeadEvent(
-        event_id=str(row.get(columns.event_id) or event_id),
-        lead_id=str(row[columns.lead]),
-        type=str(row.get(columns.kind) or default_type),
+        event_id=str(_said(row, columns.event_id, event_id)),
+        lead_id=str(_said(row, columns.lead, "")),
+        type=str(_said(row, columns.kind, default_type)),
     )
-    value = row.get(columns.value)
-    if value not in (None, "") and value == value:  # noqa: PLR0124 (NaN)
+    value = _said(row, columns.value, None)
+    if value is not None:
         try:
             event.value = float(value)
         except (TypeError, ValueError):
             raise TableFileError(f"{columns.value}: {value!r} is not a number") from None
     return event
+
+
+def _said(row: dict[str, Any], column: str, otherwise: Any) -> Any:
+    """Return what a row says in a column; `otherwise` when that is nothing."""
+    value = row.get(column)
+    unknown = value is None or value == "" or value != value  # noqa: PLR0124 (NaN)
+    return otherwise if unknown else value

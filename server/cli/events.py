@@ -1,9 +1,12 @@
-"""`keepwell events`: bring in what leads did."""
+"""`keepwell events`: bring in what leads did, and check a tenant's own types of events."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, timedelta
-from hashlib import blake2b
-from itertools import groupby
+from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +14,23 @@ import typer
 from keepwell.v1 import lead_pb2, lead_service_pb2, lead_service_pb2_grpc
 from rich.progress import MofNCompleteColumn, Progress
 
+from model.event_document import json_schema
+from model.events import CORE, EventType
+from rules.diagnostics import PolicyInvalidError
 from server.cli.calling import DEADLINE_SECONDS, DEFAULT_SERVER, Server, Tenant, channel_to, metadata_of
-from server.cli.event_table import Columns, read_events
+from server.cli.event_spool import EventSpool
+from server.cli.event_table import SHOWN_FAULTS, Columns, EventRow, faults_error, read_events
 from server.cli.table_file import TableFileError
+from server.event_types import read_event_types
 from server.services.event_service import RECORD_EVENTS
 
-app = typer.Typer(help="Bring in what leads did.", no_args_is_help=True)
+app = typer.Typer(help="Bring in what leads did; check types of events.", no_args_is_help=True)
 Stub = lead_service_pb2_grpc.LeadServiceStub
-SHOWN_REFUSALS = 10
 
 
 @app.callback()
 def events() -> None:
-    """Bring in what leads did."""
+    """Bring in what leads did; check types of events."""
 
 
 @app.command("import")
@@ -37,33 +44,91 @@ def import_file(
     value: Annotated[str, typer.Option(help="column of amounts")] = "value",
     event_id: Annotated[str, typer.Option(help="column of event ids; without one, file name and row")] = "event_id",
     default_type: Annotated[str, typer.Option(help="type of rows without one")] = "",
+    types: Annotated[Path | None, typer.Option(help="the tenant's own types of events", exists=True)] = None,
     replay_clock: Annotated[
         bool, typer.Option("--replay-clock", help="move a manual clock along with the events (development)")
     ] = False,
 ) -> None:
     """Send a file of events, earliest first; run it again to go on after a failure: what is known already counts once."""
-    try:
-        found = read_events(file, Columns(lead, time, kind, value, event_id), default_type)
-    except TableFileError as error:
-        typer.echo(f"{file}: {error}", err=True)
-        raise typer.Exit(2) from error
+    known = CORE if types is None else _types_in(types)
     done = _Position(file, server, tenant)
-    accepted = duplicates = 0
-    refusals: list[str] = []
-    with channel_to(server) as channel, Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
-        stub = Stub(channel)
-        bar = progress.add_task("events", total=len(found), completed=done.events)
-        for batch in _batches(found[done.events :], by_day=replay_clock):
-            answer = _send(stub, batch, tenant, replay_clock=replay_clock)
-            accepted, duplicates = accepted + answer.accepted, duplicates + answer.duplicates
-            refusals += [f"{batch[item.index].event_id}: {item.status.message}" for item in answer.rejected]
+    tally = _Tally()
+    with EventSpool() as spool, channel_to(server) as channel, _progress() as progress:
+        try:
+            rows = read_events(file, Columns(lead, time, kind, value, event_id), default_type, known)
+            _check_all(progress.track(rows, description="checking"), spool)
+        except TableFileError as error:
+            progress.stop()
+            typer.echo(f"{file}: {error}", err=True)
+            raise typer.Exit(2) from error
+        bar = progress.add_task("sending", total=spool.count, completed=done.events)
+        rest = islice(spool.events(), done.events, None)
+        for batch in _batches(rest, by_day=replay_clock):
+            tally.add(batch, _send(Stub(channel), batch, tenant, replay_clock=replay_clock))
             done.move(len(batch))
             progress.advance(bar, len(batch))
     done.clear()
-    typer.echo(f"{accepted:,} recorded, {duplicates:,} known already, {len(refusals):,} refused")
-    for refusal in refusals[:SHOWN_REFUSALS]:
+    typer.echo(f"{tally.accepted:,} recorded, {tally.duplicates:,} known already, {tally.refused:,} refused")
+    for refusal in tally.refusals:
         typer.echo(f"  {refusal}", err=True)
-    raise typer.Exit(1 if refusals else 0)
+    raise typer.Exit(1 if tally.refused else 0)
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(help="a tenant's own types of events", exists=True)]) -> None:
+    """Say what is wrong with a tenant's types of events, by line and column; exit 1 for errors."""
+    own = [kind for name, kind in _types_in(file).items() if name not in CORE]
+    for kind in own:
+        typer.echo(f"{kind.name}: {kind.meaning}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a tenant's types of events, for an editor."""
+    print(json.dumps(json_schema(), indent=2))
+
+
+def _types_in(file: Path) -> Mapping[str, EventType]:
+    try:
+        return read_event_types(file.read_text())
+    except PolicyInvalidError as error:
+        for diagnostic in error.diagnostics:
+            typer.echo(f"{file}:{diagnostic}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _progress() -> Progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    return Progress(*columns, disable=not sys.stdout.isatty())
+
+
+def _check_all(rows: Iterable[EventRow | str], spool: EventSpool) -> None:
+    """Put every row's event aside; raises TableFileError with the first ten rows that are none."""
+    faults: list[str] = []
+    faulty = 0
+    for found in rows:
+        if isinstance(found, str):
+            faulty += 1
+            faults = [*faults, found][:SHOWN_FAULTS]
+        else:
+            spool.add(found.event)
+    if faulty:
+        raise faults_error(faulty, spool.count + faulty, faults)
+
+
+class _Tally:
+    """What became of the events."""
+
+    def __init__(self) -> None:
+        self.accepted = self.duplicates = self.refused = 0
+        self.refusals: list[str] = []  # the first ten
+
+    def add(self, batch: list[lead_pb2.LeadEvent], answer: lead_service_pb2.RecordEventsResponse) -> None:
+        self.accepted += answer.accepted
+        self.duplicates += answer.duplicates
+        self.refused += len(answer.rejected)
+        told = [f"{batch[item.index].event_id}: {item.status.message}" for item in answer.rejected]
+        self.refusals = [*self.refusals, *told][:SHOWN_FAULTS]
 
 
 class _Position:
@@ -71,7 +136,10 @@ class _Position:
 
     def __init__(self, file: Path, server: str, tenant: str) -> None:
         self._path = file.with_name(file.name + ".imported")
-        self._import = blake2b(file.read_bytes() + f"{server} {tenant}".encode(), digest_size=16).hexdigest()
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, partial(hashlib.blake2b, digest_size=16))
+        digest.update(f"{server} {tenant}".encode())
+        self._import = digest.hexdigest()
         known, _, events = self._path.read_text().partition(" ") if self._path.exists() else ("", "", "")
         self.events = int(events) if known == self._import else 0
 
@@ -83,12 +151,11 @@ class _Position:
         self._path.unlink(missing_ok=True)
 
 
-def _batches(events: list[lead_pb2.LeadEvent], *, by_day: bool) -> Iterator[list[lead_pb2.LeadEvent]]:
+def _batches(events: Iterable[lead_pb2.LeadEvent], *, by_day: bool) -> Iterator[list[lead_pb2.LeadEvent]]:
     """Yield the events in calls' worth; by day when the clock moves along."""
     for _, group in groupby(events, key=lambda event: event.occur_time.seconds // 86_400 if by_day else 0):
-        day = list(group)
-        for first in range(0, len(day), RECORD_EVENTS):
-            yield day[first : first + RECORD_EVENTS]
+        while batch := list(islice(group, RECORD_EVENTS)):
+            yield batch
 
 
 def _send(

@@ -29,16 +29,20 @@ def serve(
     redis_url: Annotated[str | None, Option(help="your own store instead of the embedded one")] = None,
     policy: Annotated[Path | None, Option(help="policy of every tenant without one of its own")] = None,
     policy_dir: Annotated[Path | None, Option(help="folder of policies, one <tenant>.yaml each")] = None,
+    events_dir: Annotated[
+        Path | None, Option(help="folder of tenants' own types of events, one <tenant>.yaml each")
+    ] = None,
     processes: Annotated[int | None, Option(help="serving processes that share the port")] = None,
     clock: Annotated[str | None, Option(help="store, or manual for tests: x-keepwell-now sets the time")] = None,
 ) -> None:
-    """Start the service. Prints one line on stdout when it is ready; SIGTERM drains, SIGHUP reloads policies."""
+    """Start the service. Prints one line on stdout when it is ready; SIGTERM drains, SIGHUP reloads policies and types of events."""
     settings = settings_of(
         listen=listen,
         data_dir=data_dir,
         redis_url=redis_url,
         policy=policy,
         policy_dir=policy_dir,
+        events_dir=events_dir,
         processes=processes,
         clock=clock,
     )

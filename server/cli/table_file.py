@@ -1,12 +1,15 @@
 """A file as a table: CSV, JSON lines (both also .gz) or Parquet. CSV cells are texts, empty ones included."""
 
 import gzip
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+PIECE_ROWS = 20_000
 
 
 class TableFileError(Exception):
@@ -17,26 +20,55 @@ def read_table(path: Path) -> Any:
     """Return the file as a pandas data frame; raises TableFileError for one that cannot be read."""
     import pandas as pd
 
-    name = path.name
+    pieces = list(table_pieces(path))
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()
+
+
+def table_pieces(path: Path) -> Iterator[Any]:
+    """Yield the file as data frames of PIECE_ROWS at most, whose indices count the file's rows from 0. Raises as `read_table` does."""
+    first = 0
     try:
-        if name.endswith((".csv", ".csv.gz")):
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
-        if name.endswith((".jsonl", ".jsonl.gz")):
-            return pd.DataFrame(_json_lines(path))
-        if name.endswith(".parquet"):
-            return pd.read_parquet(path).reset_index(drop=True)
+        for piece in _pieces(path):
+            piece.index = range(first, first + len(piece))
+            first += len(piece)
+            yield piece
     except (OSError, ValueError) as error:
         raise TableFileError(f"{path} cannot be read: {error}") from error
-    raise TableFileError(f"{path} must end with one of {', '.join(FORMATS)}")
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
+def _pieces(path: Path) -> Iterator[Any]:
+    import pandas as pd
+    from pyarrow.parquet import ParquetFile
+
+    name = path.name
+    if name.endswith((".csv", ".csv.gz")):
+        with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=PIECE_ROWS) as pieces:
+            yield from pieces
+    elif name.endswith((".jsonl", ".jsonl.gz")):
+        yield from _json_pieces(path)
+    elif name.endswith(".parquet"):
+        with ParquetFile(path) as file:
+            yield from (piece.to_pandas() for piece in file.iter_batches(PIECE_ROWS))
+    else:
+        raise TableFileError(f"{path} must end with one of {', '.join(FORMATS)}")
+
+
+def _json_pieces(path: Path) -> Iterator[Any]:
+    import pandas as pd
+
     opened = gzip.open if path.name.endswith(".gz") else open
-    rows = []
+    columns: dict[str, None] = {}  # of the rows so far: a later piece may have rows without some of them
     with opened(path, "rb") as lines:
-        for place, line in enumerate(lines, 1):
-            try:
-                rows.append(dict(orjson.loads(line)))
-            except (TypeError, ValueError):
-                raise TableFileError(f"row {place} is not a JSON object") from None
-    return rows
+        rows = _json_rows(lines)
+        while piece := list(islice(rows, PIECE_ROWS)):
+            for row in piece:
+                columns |= dict.fromkeys(row)
+            yield pd.DataFrame(piece, columns=list(columns))
+
+
+def _json_rows(lines: Any) -> Iterator[dict[str, Any]]:
+    for place, line in enumerate(lines, 1):
+        try:
+            yield dict(orjson.loads(line))
+        except (TypeError, ValueError):
+            raise TableFileError(f"row {place} is not a JSON object") from None

@@ -1,27 +1,31 @@
 """An event, checked, as the road takes it."""
 
+from collections.abc import Mapping
+
 from keepwell.v1 import lead_pb2
 
-from model.events import EventType, event_type, event_type_names
+from model.event_properties import property_fault
+from model.events import LONGEST_TEXT, MAX_PROPERTIES, EventType
 from model.features import LARGEST
 from rules.vocabulary import Channel
 from server.convert.checks import Checker, instant_of
 from server.convert.request import CHANNEL_NAMES
 from server.road.job import EventInput
 
-MAX_PROPERTIES, LONGEST_NAME, LONGEST_TEXT = 32, 64, 256
+LONGEST_NAME = 64
 
 
-def event_of(path: str, event: lead_pb2.LeadEvent) -> EventInput:
+def event_of(path: str, event: lead_pb2.LeadEvent, types: Mapping[str, EventType]) -> EventInput:
     """Return what the road takes; raises InvalidFieldsError with every bad field, by its path (`path` ends with a dot or is empty)."""
     check = Checker()
     check.identifier(f"{path}event_id", event.event_id)
     check.identifier(f"{path}lead_id", event.lead_id)
-    kind = event_type(event.type)
+    kind = types.get(event.type)
     if kind is None:
-        check.note(f"{path}type", f"must be one of {event_type_names()}")
+        check.note(f"{path}type", f"must be one of {', '.join(types)}")
     else:
         _check_value(check, path, kind, event)
+        _check_declared(check, path, kind, event)
     if not event.HasField("occur_time"):
         check.note(f"{path}occur_time", "must be set")
     _check_properties(check, path, event)
@@ -55,6 +59,23 @@ def _check_properties(check: Checker, path: str, event: lead_pb2.LeadEvent) -> N
         check.text(f'{path}properties["{name[:LONGEST_NAME]}"]', value, LONGEST_TEXT)
     if event.type == "opt_out" and event.properties.get("channel", "email") not in CHANNEL_NAMES:
         check.note(f'{path}properties["channel"]', f"must be one of {', '.join(CHANNEL_NAMES)}")
+
+
+def _check_declared(check: Checker, path: str, kind: EventType, event: lead_pb2.LeadEvent) -> None:
+    """Check the properties against what a type declares of them; everybody's types declare nothing."""
+    if kind.properties is None:
+        return
+    for name, value in event.properties.items():
+        declared = kind.properties.get(name)
+        where = f'{path}properties["{name[:LONGEST_NAME]}"]'
+        if declared is None:
+            names = ", ".join(kind.properties) or "nothing"
+            check.note(where, f"must be absent: the properties of {kind.name} are {names}")
+        elif fault := property_fault(declared, value):
+            check.note(where, fault)
+    for name, declared in kind.properties.items():
+        if declared.required and name not in event.properties:
+            check.note(f'{path}properties["{name}"]', f"must be set: {kind.name} has it always")
 
 
 def _optouts(event: lead_pb2.LeadEvent) -> tuple[Channel, ...]:

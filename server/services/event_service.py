@@ -11,6 +11,7 @@ from server.caller import Caller
 from server.convert.checks import check_batch
 from server.convert.event import event_of
 from server.errors import InvalidFieldsError
+from server.event_types import EventTypes, Types
 from server.logs import bound_correlation_id
 from server.metrics import EVENTS
 from server.road.job import EventInput, Outcome, Recorded
@@ -26,15 +27,16 @@ log = structlog.get_logger()
 class EventIntake:
     """Takes in events, and says of each what became of it."""
 
-    def __init__(self, road: Road) -> None:
+    def __init__(self, road: Road, types: EventTypes) -> None:
         self._road = road
+        self._types = types
 
     async def record_events(
         self, request: messages.RecordEventsRequest, caller: Caller
     ) -> messages.RecordEventsResponse:
         """Record some events; those that are refused do not harm the others."""
         check_batch(request.request_id, "events", len(request.events), RECORD_EVENTS)
-        places, events, refused = _checked(request.events)
+        places, events, refused = _checked(request.events, self._types.of(caller.tenant))
         if refused and not events:
             raise InvalidFieldsError(*(violation for error in refused.values() for violation in error.violations))
         outcomes = await self._road.record(caller.tenant, caller.clock, events)
@@ -52,7 +54,8 @@ class EventIntake:
     async def _ack(self, event: lead_pb2.LeadEvent, caller: Caller) -> messages.EventAck:
         ack = messages.EventAck(event_id=event.event_id, lead_id=event.lead_id)
         try:
-            (outcome,) = await self._road.record(caller.tenant, caller.clock, [event_of("", event)])
+            checked = event_of("", event, self._types.of(caller.tenant))
+            (outcome,) = await self._road.record(caller.tenant, caller.clock, [checked])
         except Exception as error:  # noqa: BLE001 (one event's fault is not the stream's)
             outcome = error
         EVENTS.labels(_result(outcome)).inc()
@@ -64,13 +67,13 @@ class EventIntake:
 
 
 def _checked(
-    events: Sequence[lead_pb2.LeadEvent],
+    events: Sequence[lead_pb2.LeadEvent], types: Types
 ) -> tuple[list[int], list[EventInput], dict[int, InvalidFieldsError]]:
     """Return the events that are well formed with their places, and what is wrong with the others."""
     places, good, refused = [], [], {}
     for place, event in enumerate(events):
         try:
-            good.append(event_of(f"events[{place}].", event))
+            good.append(event_of(f"events[{place}].", event, types))
             places.append(place)
         except InvalidFieldsError as error:
             refused[place] = error

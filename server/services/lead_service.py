@@ -14,6 +14,7 @@ from server.convert.checks import Checker, check_batch
 from server.convert.lead import consent_change, consent_messages, lead_view, profile_change, profile_of
 from server.convert.request import fingerprint_of
 from server.errors import IdempotencyMismatchError, InvalidFieldsError, LeadNotFoundError, StateUnavailableError
+from server.event_types import EventTypes
 from server.policies import PolicyShelf
 from server.road.job import Change, Changed, Outcome
 from server.road.road import Road
@@ -32,11 +33,11 @@ log = structlog.get_logger()
 class LeadService:
     """Keeps what decisions are made from."""
 
-    def __init__(self, road: Road, shelf: PolicyShelf, client: Store) -> None:
+    def __init__(self, road: Road, shelf: PolicyShelf, types: EventTypes, client: Store) -> None:
         self._road = road
         self._shelf = shelf
         self._client = client
-        self._events = EventIntake(road)
+        self._events = EventIntake(road, types)
 
     @property
     def handlers(self) -> Mapping[str, Handler]:

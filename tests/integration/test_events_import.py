@@ -87,3 +87,21 @@ def test_a_bad_file_is_refused_by_row_and_column_and_nothing_is_sent(
     assert fault in output
     file.write_text(HEADER + ROWS)
     assert run(server, tenant, file)[1].splitlines()[-1] == "3 recorded, 0 known already, 0 refused"
+
+
+def test_a_row_without_a_lead_is_refused_and_one_without_a_type_takes_the_default(
+    server: str, tenant: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_text('{"occur_time": "2026-03-01", "lead_id": "a", "type": "login"}\n{"occur_time": "2026-03-01"}\n')
+    code, output = run(server, tenant, file, "--default-type", "login")
+    assert code == 2
+    assert "1 of 2 rows are not events; nothing was done\nrow 2, lead_id: must be 1 to 128 bytes" in output
+
+
+def test_a_file_without_rows_still_needs_its_columns(server: str, tenant: str, tmp_path: Path) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text("lead_id,when\n")
+    assert run(server, tenant, file)[0] == 2
+    file.write_text(HEADER)
+    assert run(server, tenant, file)[1] == "0 recorded, 0 known already, 0 refused\n"
