@@ -7,6 +7,8 @@ many, and days of activity are packed more tightly. (Protocol buffers cost three
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import compress
 from struct import Struct
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -75,18 +77,44 @@ def _padded(numbers: bytes) -> bytes:
 
 
 def _packed_activity(activity: Activity) -> tuple[Any, ...]:
-    """Return the days as columns: a byte a day wherever all its numbers fit, nothing when all are 0; dates count back from the newest."""
+    """Return the days as columns; dates count back from the newest."""
     days, *rest = activity
-    dates, *columns = zip(*days, strict=True)
+    dates, quarters, *counters = zip(*days, strict=True)
     newest = dates[-1]
     back = bytes([newest - day for day in dates])
-    return (newest, back, *[_packed_column(column) for column in columns]), *rest
+    return (newest, back, bytes(quarters), *map(_packed_column, counters)), *rest
 
 
-def _packed_column(column: tuple[int, ...]) -> bytes | tuple[int, ...]:
-    if not any(column):
+def _packed_column(column: tuple[int, ...]) -> Any:
+    """Return a number a day; where most are 0, the places of the others and those, or nothing when there are none."""
+    zeros = column.count(0)
+    if zeros == len(column):
         return b""
-    return bytes(column) if min(column) >= 0 and max(column) <= 255 else column  # noqa: PLR2004 (the largest byte)
+    if 2 * zeros <= len(column):
+        return _octets(column)
+    return bytes(compress(range(len(column)), column)), _octets(tuple(filter(None, column)))
+
+
+def _octets(numbers: tuple[int, ...]) -> bytes | tuple[int, ...]:
+    try:
+        return bytes(numbers)
+    except ValueError:  # one is negative, or larger than a byte
+        return numbers
+
+
+_day_counts = partial(tuple.__new__, DayCounts)  # half the time of DayCounts._make
+
+
+def _column(packed: Any, days: int) -> Sequence[int]:
+    if not packed:
+        return bytes(days)
+    if not isinstance(packed[0], bytes):
+        numbers: Sequence[int] = packed
+        return numbers
+    column = [0] * days
+    for place, number in zip(*packed, strict=True):
+        column[place] = number
+    return column
 
 
 def _packed_assessment(last: LastAssessment, decided_at: int) -> tuple[Any, ...]:
@@ -157,8 +185,9 @@ def _assessment(
 def _activity(days: Sequence[Any], *rest: int) -> Activity:
     newest, back, *columns = days
     dates = [newest - each for each in back]
-    zeros = bytes(len(back))
-    return Activity(tuple(map(DayCounts, dates, *[column or zeros for column in columns])), *rest)
+    columns += [b""] * (len(DayCounts._fields) - 1 - len(columns))  # an older record has fewer
+    rows = zip(dates, *[_column(column, len(back)) for column in columns], strict=True)
+    return Activity(tuple(map(_day_counts, rows)), *rest)
 
 
 def encode_inputs(inputs: DecisionInputs) -> bytes:

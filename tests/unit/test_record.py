@@ -27,7 +27,11 @@ STATE = LeadState(
     NOW + 9,
     Verdict.SUPPRESS,
 )
-DAYS = (DayCounts(19_911, 15, 0, 0, 255, 5, 100), DayCounts(20_000, 1, 256, 0, 4, 5, -600, 2))
+DAYS = (
+    DayCounts(19_911, 15, 0, 0, 255, 5, 100),
+    DayCounts(19_912, 0, 0, 0, 0, 5),
+    DayCounts(20_000, 1, 256, 0, 4, 5, -600, 2),
+)
 NUMBERS = numbers_row({"days_since_last_activity": 0.0, "active_days_7": 3.0})[0]
 RECORD = LeadRecord(
     LeadProfile(time_zone="Europe/Berlin", value=1.5, attributes={"a": "b"}, contacts={"email": "x@example.org"}),
@@ -67,7 +71,8 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
     assert state[4:] == [[[2, [2, "call", NOW]]], NOW, NOW - 3, escalation, NOW + 9, 3, None]
     assert last == [0.25, 1, bytes(range(16)), 0, True]
     days, *rest = activity
-    assert days == [20_000, b"\x59\x00", b"\x0f\x01", [0, 256], b"", b"\xff\x04", b"\x05\x05", [100, -600], b"\x00\x02"]
+    assert days[:3] == [20_000, b"\x59\x58\x00", b"\x0f\x00\x01"]
+    assert days[3:] == [[b"\x02", [256]], b"", b"\xff\x00\x04", b"\x05\x05\x05", [100, 0, -600], [b"\x02", b"\x02"]]
     assert rest == [19_000, 20_000, 19_990, -1, 20_000, 7, 19_999, -1]
 
 
