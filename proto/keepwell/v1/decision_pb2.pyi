@@ -303,7 +303,7 @@ class _AssessmentSourceEnumTypeWrapper(google.protobuf.internal.enum_type_wrappe
     ASSESSMENT_SOURCE_MODEL: _AssessmentSource.ValueType  # 1
     """The trained model."""
     ASSESSMENT_SOURCE_CALLER: _AssessmentSource.ValueType  # 2
-    """The caller gave it."""
+    """The caller gave it; or, in a review of a lead of which nothing else is known, did so within the last 30 days."""
     ASSESSMENT_SOURCE_FALLBACK: _AssessmentSource.ValueType  # 3
     """The shipped formula, because the model could not be used; see degraded_reason."""
 
@@ -315,7 +315,7 @@ ASSESSMENT_SOURCE_UNSPECIFIED: AssessmentSource.ValueType  # 0
 ASSESSMENT_SOURCE_MODEL: AssessmentSource.ValueType  # 1
 """The trained model."""
 ASSESSMENT_SOURCE_CALLER: AssessmentSource.ValueType  # 2
-"""The caller gave it."""
+"""The caller gave it; or, in a review of a lead of which nothing else is known, did so within the last 30 days."""
 ASSESSMENT_SOURCE_FALLBACK: AssessmentSource.ValueType  # 3
 """The shipped formula, because the model could not be used; see degraded_reason."""
 global___AssessmentSource = AssessmentSource
@@ -333,7 +333,7 @@ class _DecisionCauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     DECISION_CAUSE_EVENT: _DecisionCause.ValueType  # 2
     """An event of the lead's."""
     DECISION_CAUSE_SCHEDULE: _DecisionCause.ValueType  # 3
-    """The lead's review fell due."""
+    """The lead's review fell due, and there was news: another stage or verdict, a contact, an escalation, or a deferral's time."""
 
 class DecisionCause(_DecisionCause, metaclass=_DecisionCauseEnumTypeWrapper):
     """What triggered a decision."""
@@ -345,7 +345,7 @@ DECISION_CAUSE_REQUEST: DecisionCause.ValueType  # 1
 DECISION_CAUSE_EVENT: DecisionCause.ValueType  # 2
 """An event of the lead's."""
 DECISION_CAUSE_SCHEDULE: DecisionCause.ValueType  # 3
-"""The lead's review fell due."""
+"""The lead's review fell due, and there was news: another stage or verdict, a contact, an escalation, or a deferral's time."""
 global___DecisionCause = DecisionCause
 
 class _RuleOutcome:
@@ -531,7 +531,7 @@ class ChurnRiskAssessment(google.protobuf.message.Message):
 
     @property
     def assessed_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was made: earlier than the decision where the last one was used again, because nothing that the model sees had changed."""
 
     def __init__(
         self,

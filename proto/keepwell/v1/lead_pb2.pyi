@@ -344,10 +344,12 @@ class LeadEvent(google.protobuf.message.Message):
     """The lead."""
     type: builtins.str
     """One of site_visit, page_view, property_view, email_open, email_click, email_reply, inquiry, call, meeting, message, login, offer,
-    purchase, refund, complaint, opt_out.
+    purchase, refund, complaint, opt_out; or one of the tenant's own.
     """
     value: builtins.float
-    """Amount of an offer, a purchase or a refund, where it is required; in [0, 1e12]. Other types have none."""
+    """Amount of an offer, a purchase or a refund, or of a type of the tenant's own that has one, where it is required; in [0, 1e12]. Other
+    types have none.
+    """
     @property
     def occur_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it happened: at most 30 days ago, and not in the future."""
@@ -355,7 +357,8 @@ class LeadEvent(google.protobuf.message.Message):
     @property
     def properties(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """More of it, by name: at most 32, names of 1 to 64 characters, values of at most 256. `channel` of an opt_out names the channel that it
-        is about (such as sms); without it, it is about all.
+        is about (such as sms); without it, it is about all. A type of the tenant's own has the properties that it declares, and no others: whole
+        numbers and numbers are written in decimal, truth as true or false.
         """
 
     def __init__(
