@@ -49,7 +49,7 @@ class Reviews:
         return busy
 
     async def _review(self, tenant: str, due: list[DueLead]) -> None:
-        outcomes = await self._road.decide(tenant, self._clock, [request_of(tenant, lead) for lead in due])
+        outcomes = await self._road.decide(tenant, self._clock, [request_of(tenant, lead) for lead in due], spare=True)
         failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         REVIEWS.labels("decided").inc(sum(isinstance(outcome, Committed) for outcome in outcomes))
         REVIEWS.labels("quiet").inc(sum(isinstance(outcome, Reviewed) for outcome in outcomes))

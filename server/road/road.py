@@ -36,6 +36,7 @@ from server.store.keys import Partition, partition_of
 from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather
 from server.worker import Worker
 
+SPARE_PART = 4
 log = structlog.get_logger()
 
 
@@ -75,6 +76,7 @@ class Road:
         self._worker = worker
         self._publish = publish
         self._pending: deque[Job] = deque()
+        self._spare: deque[Job] = deque()  # what nobody waits for
         self._work = asyncio.Event()
         self._driver: asyncio.Task[None] | None = None
         self._last_batch = 0
@@ -90,9 +92,9 @@ class Road:
             await asyncio.gather(self._driver, return_exceptions=True)
 
     async def decide(
-        self, tenant: str, clock: str, requests: Sequence[DecideInput], *, preview: bool = False
+        self, tenant: str, clock: str, requests: Sequence[DecideInput], *, preview: bool = False, spare: bool = False
     ) -> list[Outcome]:
-        """Return one outcome a request, in their order; a preview writes nothing.
+        """Return one outcome a request, in their order; a preview writes nothing, and `spare` ones let all others pass.
 
         Raises:
             OverloadedError: Too much is waiting; nothing was taken on.
@@ -103,7 +105,7 @@ class Road:
             Job(tenant, clock, request.lead_id, ticket, place, request=request, preview=preview)
             for place, request in enumerate(requests)
         ]
-        return await self._travel(jobs, ticket)
+        return await self._travel(jobs, ticket, self._spare if spare else self._pending)
 
     async def change(self, tenant: str, clock: str, changes: Sequence[tuple[str, Change]]) -> list[Outcome]:
         """Return one outcome a (lead id, change) pair; a change that returns the record it was given writes nothing."""
@@ -111,13 +113,13 @@ class Road:
         jobs = [
             Job(tenant, clock, lead_id, ticket, place, change=change) for place, (lead_id, change) in enumerate(changes)
         ]
-        return await self._travel(jobs, ticket)
+        return await self._travel(jobs, ticket, self._pending)
 
     async def record(self, tenant: str, clock: str, events: Sequence[EventInput]) -> list[Outcome]:
         """Return one outcome an event: Recorded, or why it was refused."""
         ticket = Ticket(len(events), asyncio.get_running_loop())
         jobs = [Job(tenant, clock, event.lead_id, ticket, place, event=event) for place, event in enumerate(events)]
-        return await self._travel(jobs, ticket)
+        return await self._travel(jobs, ticket, self._pending)
 
     async def amend(self, tenant: str, clock: str, amendments: Sequence[tuple[str, Amendment]]) -> list[Outcome]:
         """Return one outcome a (lead id, amendment) pair: Amended, or why it was refused."""
@@ -142,12 +144,12 @@ class Road:
         (snapshot,) = await self._gather([part.query])
         return tally_of(part.query, snapshot), snapshot.now, snapshot.leads[0]
 
-    async def _travel(self, jobs: list[Job], ticket: Ticket) -> list[Outcome]:
+    async def _travel(self, jobs: list[Job], ticket: Ticket, queue: deque[Job]) -> list[Outcome]:
         if not jobs:
             return []
-        if len(self._pending) + len(jobs) > self._settings.pending_decisions:
+        if len(queue) + len(jobs) > self._settings.pending_decisions:
             raise OverloadedError("too many decisions are waiting; retry after the delay given")
-        self._pending.extend(jobs)
+        queue.extend(jobs)
         self._work.set()
         await ticket.done
         return [outcome for outcome in ticket.outcomes if outcome is not None]
@@ -167,7 +169,10 @@ class Road:
             await self._run(jobs)
 
     def _take(self) -> list[Job]:
-        return [self._pending.popleft() for _ in range(min(len(self._pending), self._settings.batch_leads))]
+        jobs = [self._pending.popleft() for _ in range(min(len(self._pending), self._settings.batch_leads))]
+        # Whoever comes next waits for this batch, so it carries few of the spare ones, but always some.
+        jobs += [self._spare.popleft() for _ in range(min(len(self._spare), self._settings.batch_leads // SPARE_PART))]
+        return jobs
 
     async def _run(self, jobs: list[Job]) -> None:
         self._last_batch = len(jobs)
@@ -184,7 +189,7 @@ class Road:
             self._fail(jobs, error)
         finally:
             self._pending.extendleft(reversed(again))
-            if self._pending:
+            if self._pending or self._spare:
                 self._work.set()
 
     @staticmethod
