@@ -1,8 +1,8 @@
 """`python -m tests.benchmark.reviews`: how soon what falls due, and what leads do, is a decision on a watcher's stream.
 
-The store is filled with leads, at an even pace; each is due again a fixed time later, so that as many a second fall due. Meanwhile others
-send events. Every decision is awaited on a watcher's stream, and at the end all is audited: each lead that had news decided once, no other one
-at all, and nothing left that is due.
+The store is filled with leads, each decided once. Then the reviews of so many a second are moved to an even pace (a hundred thousand leads at
+critical risk, the worst there can be under the default policy, are 28 a second), and other leads send events. Every decision is awaited on a
+watcher's stream, and at the end all is audited: each due lead that had news decided once, no other one at all, and nothing left that is due.
 """
 
 import argparse
@@ -41,25 +41,25 @@ POLICY = """\
 schema: keepwell.policy/v1
 name: every_review_contacts_leads_at_risk
 interventions:
-  early_warning: [{{channel: in_app, playbook: nudge}}]
-  active_risk: [{{channel: in_app, playbook: nudge}}]
-  critical_risk: [{{channel: in_app, playbook: nudge}}]
-review: {{none: {seconds}s, early_warning: {seconds}s, active_risk: {seconds}s, critical_risk: {seconds}s}}
+  early_warning: [{channel: in_app, playbook: nudge}]
+  active_risk: [{channel: in_app, playbook: nudge}]
+  critical_risk: [{channel: in_app, playbook: nudge}]
+review: {none: 7d, early_warning: 7d, active_risk: 7d, critical_risk: 7d}
 """
 METRICS = "127.0.0.1:21061"
 SIMULATED, DAY = 4_000, 200
-SIZE = 64
+SIZE = 256
+DUE = Partition("default", 0).due
 EVENTS_A_LEAD = 10  # what `event_to_watcher` sends
 NONE = decision_pb2.INTERVENTION_STAGE_NONE
 SCHEDULE = decision_pb2.DECISION_CAUSE_SCHEDULE
 
 
-class Loaded(NamedTuple):
-    """The leads that were decided once: when each is due, and which are at risk, so that a review of them has news."""
+class Due(NamedTuple):
+    """The leads that fall due: when, and which of them are at risk, so that a review of them has news."""
 
-    due_at: dict[str, float]
+    at: dict[str, float]
     at_risk: set[str]
-    seconds: float
 
 
 def portfolio(leads: int) -> list[decision_service_pb2.DecideRequest]:
@@ -79,30 +79,33 @@ def portfolio(leads: int) -> list[decision_service_pb2.DecideRequest]:
     ]
 
 
-async def load(address: str, requests: list[decision_service_pb2.DecideRequest], per_second: float) -> Loaded:
-    """Decide about each lead once, at an even pace."""
-    started = time.monotonic()
+async def load(address: str, requests: list[decision_service_pb2.DecideRequest]) -> set[str]:
+    """Decide about each lead once; return those that are at risk."""
 
-    async def paced() -> AsyncIterator[decision_service_pb2.DecideStreamRequest]:
+    async def messages() -> AsyncIterator[decision_service_pb2.DecideStreamRequest]:
         for first in range(0, len(requests), SIZE):
-            await asyncio.sleep(max(0.0, started + first / per_second - time.monotonic()))
             yield decision_service_pb2.DecideStreamRequest(requests=requests[first : first + SIZE])
 
-    loaded = Loaded({}, set(), 0.0)
+    decided, at_risk = 0, set()
     async with aio.insecure_channel(address) as channel:
         stub: Any = decision_service_pb2_grpc.DecisionServiceStub(channel)
-        async for answer in stub.DecideStream(paced()):
-            for result in answer.results:
-                decision = result.decision
-                loaded.due_at[decision.lead_id] = decision.next_review_time.ToNanoseconds() / 1e9
-                if decision.assessment.stage > NONE:
-                    loaded.at_risk.add(decision.lead_id)
-    if loaded.due_at.keys() != {request.lead_id for request in requests}:
-        raise ValueError(f"{len(loaded.due_at)} of {len(requests)} leads were decided")
-    return loaded._replace(seconds=time.monotonic() - started)
+        async for answer in stub.DecideStream(messages()):
+            decided += sum(result.HasField("decision") for result in answer.results)
+            at_risk |= {r.decision.lead_id for r in answer.results if r.decision.assessment.stage > NONE}
+    if decided != len(requests):
+        raise ValueError(f"{decided} of {len(requests)} leads were decided")
+    return at_risk
 
 
-async def watch(address: str, loaded: Loaded, until: float) -> tuple[dict[str, float], Counter[str]]:
+def spread(store: redis.Redis, at_risk: set[str], per_second: float, seconds: float) -> Due:
+    """Move the reviews of the first leads to an even pace that begins in two seconds."""
+    start = time.time() + 2
+    at = {f"lead-{n}": start + n / per_second for n in range(int(per_second * seconds))}
+    store.zadd(DUE, {lead: round(instant * 1_000) for lead, instant in at.items()})
+    return Due(at, at_risk & at.keys())
+
+
+async def watch(address: str, due: Due, until: float) -> tuple[dict[str, float], Counter[str]]:
     """Return how late after its due time each lead's decision was seen, in ms, and how many of each lead's were, until some time of day."""
     late: dict[str, float] = {}
     seen: Counter[str] = Counter()
@@ -113,24 +116,22 @@ async def watch(address: str, loaded: Loaded, until: float) -> tuple[dict[str, f
         async for response in stub.WatchDecisions(request):
             arrived = time.time()
             for decision in response.decisions:
-                if decision.cause == SCHEDULE and decision.lead_id in loaded.due_at:
+                if decision.cause == SCHEDULE and decision.lead_id in due.at:
                     seen[decision.lead_id] += 1
-                    late.setdefault(decision.lead_id, (arrived - loaded.due_at[decision.lead_id]) * 1_000)
+                    late.setdefault(decision.lead_id, (arrived - due.at[decision.lead_id]) * 1_000)
             if arrived >= until and (response.checkpoint or not response.decisions):
                 return late, seen
     raise ValueError("the feed ended")
 
 
-def audit(loaded: Loaded, seen: Mapping[str, int], store: Path, reviewed_until: float) -> None:
-    """Raise unless each lead at risk was decided once, no other one was, and nothing of what was due is left."""
-    if dict(seen) != dict.fromkeys(loaded.at_risk, 1):
-        missing, more = loaded.at_risk - seen.keys(), [lead for lead, times in seen.items() if times > 1]
+def audit(due: Due, seen: Mapping[str, int], store: redis.Redis) -> None:
+    """Raise unless each due lead at risk was decided once, no other one was, and nothing that was due is left."""
+    if dict(seen) != dict.fromkeys(due.at_risk, 1):
+        missing, more = due.at_risk - seen.keys(), [lead for lead, times in seen.items() if times > 1]
         raise ValueError(
             f"{len(missing)} leads not decided, {len(more)} more than once: {list(missing)[:5]} {more[:5]}"
         )
-    client = redis.Redis(unix_socket_path=str(store / "store" / "store.sock"))
-    left = client.zcount(Partition("default", 0).due, "-inf", reviewed_until * 1_000)
-    client.close()
+    left = store.zcount(DUE, "-inf", max(due.at.values()) * 1_000)
     if left:
         raise ValueError(f"{left} leads are still due")
 
@@ -143,28 +144,28 @@ def counted(name: str) -> dict[str, float]:
     return {label.split('"')[1]: float(value) for label, value in rows}
 
 
-async def measure(address: str, pid: int, leads: int, per_second: float, folder: Path) -> Table:
+async def measure(
+    address: str, server: psutil.Process, store: redis.Redis, leads: int, pace: tuple[float, float]
+) -> Table:
     """Fill the store, wait for what falls due, audit, and return the figures."""
-    loaded = await load(address, portfolio(leads), per_second)
-    first, last = min(loaded.due_at.values()), max(loaded.due_at.values())
-    await asyncio.sleep(max(0.0, first - time.time() - 1))
-    before, server = counted("keepwell_assessments_total"), psutil.Process(pid)
-    cpu = sum(server.cpu_times()[:2])
-    until = last + 3
-    watching = asyncio.create_task(watch(address, loaded, until))
-    lively = int((last - first) * 100 / EVENTS_A_LEAD)
+    started = time.monotonic()
+    at_risk = await load(address, portfolio(leads))
+    loaded = time.monotonic() - started
+    per_second, seconds = pace
+    before, cpu = counted("keepwell_assessments_total"), sum(server.cpu_times()[:2])
+    due = spread(store, at_risk, per_second, seconds)
+    watching = asyncio.create_task(watch(address, due, max(due.at.values()) + 3))
+    lively = int(seconds * 100 / EVENTS_A_LEAD)
     events = await event_to_watcher(address, "event", lively, 100 / EVENTS_A_LEAD)
     late, seen = await watching
     cpu = sum(server.cpu_times()[:2]) - cpu
-    audit(loaded, seen, folder, until)
+    audit(due, seen, store)
     after = counted("keepwell_assessments_total")
     reused, scored = (after.get(label, 0) - before.get(label, 0) for label in ("reused", "scored"))
     reviews, sorted_late = counted("keepwell_reviews_total"), sorted(late.values())
-    table = Table(
-        "figure", "value", title=f"{leads:,} leads, {leads / (last - first):,.0f} due and 100 events a second"
-    )
+    table = Table("figure", "value", title=f"{leads:,} leads, {per_second:,.0f} due and 100 events a second")
     for name, value in {
-        "loaded in, s": loaded.seconds,
+        "loaded in, s": loaded,
         "reviews decided": reviews.get("decided", 0),
         "reviews without news": reviews.get("quiet", 0),
         "due to watcher p50, ms": np.percentile(sorted_late, 50),
@@ -173,7 +174,7 @@ async def measure(address: str, pid: int, leads: int, per_second: float, folder:
         "event to watcher p50, ms": np.percentile(events, 50),
         "event to watcher p99, ms": np.percentile(events, 99),
         "assessments reused, %": 100 * reused / (reused + scored),
-        "server, % of a core": 100 * cpu / (last - first),
+        "server, % of a core": 100 * cpu / (seconds + 3),
     }.items():
         table.add_row(name, f"{value:,.1f}")
     return table
@@ -183,19 +184,21 @@ def main() -> None:
     """Measure, and print the table."""
     options = argparse.ArgumentParser()
     options.add_argument("--leads", type=int, default=100_000)
-    options.add_argument("--per-second", type=float, default=1_000)
+    options.add_argument("--per-second", type=float, default=100)
+    options.add_argument("--seconds", type=float, default=60)
     given = options.parse_args()
-    wait_seconds = int(given.leads / given.per_second) + 30
     with tempfile.TemporaryDirectory(prefix="kwr") as name:
         folder = Path(name)
         policy = folder / "policy.yaml"
-        policy.write_text(POLICY.format(seconds=wait_seconds))
+        policy.write_text(POLICY)
         arguments = ["--data-dir", name, "--policy", str(policy)]
         server = start_server(*arguments, port=21_060, environment={"KEEPWELL_METRICS_LISTEN": METRICS})
+        store = redis.Redis(unix_socket_path=str(folder / "store" / "store.sock"))
         try:
-            work = measure(server.address, server.process.pid, given.leads, given.per_second, folder)
-            Console().print(asyncio.run(work))
+            process, pace = psutil.Process(server.process.pid), (given.per_second, given.seconds)
+            Console().print(asyncio.run(measure(server.address, process, store, given.leads, pace)))
         finally:
+            store.close()
             server.stop()
 
 
