@@ -1,6 +1,7 @@
 # Two commands need no more than Python 3.11, 3.12 or 3.13 and a C compiler: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+CHECKED := server rules model tests proto/generate.py proto/check.py clients/python
 
 # durable_rules calls a function that Python 3.13 renamed; its own build ignores CFLAGS.
 ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 13))'),True)
@@ -17,8 +18,8 @@ test: .venv/installed
 
 # What has to be clean before a commit, besides the tests.
 check: .venv/installed
-	$(BIN)/ruff format --check server rules model tests proto/generate.py proto/check.py
-	$(BIN)/ruff check server rules model tests proto/generate.py proto/check.py
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/generate.py --check
@@ -34,12 +35,12 @@ bench: .venv/installed
 
 lock: .venv/installed
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
-	  --no-annotate --no-header --generate-hashes pyproject.toml --output-file requirements.lock
+	  --no-emit-package keepwell-client --no-annotate --no-header --generate-hashes pyproject.toml --output-file requirements.lock
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements.lock pyproject.toml clients/python/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable .
 	touch $@
 
 clean:

@@ -23,7 +23,7 @@ from server.caller import Caller, caller_of
 from server.errors import MalformedRequestError, NotServedError
 from server.logs import bind_call, bound_correlation_id
 from server.metrics import RPCS
-from server.status import internal_status, known, status_of
+from server.status import internal_status, known, pushback, status_of
 
 Context = aio.ServicerContext[Any, Any]
 Handler = Callable[..., Any]
@@ -83,7 +83,7 @@ class Rpc:
         if known(error):
             log.info("rpc_refused", method=self._name, code=status.code.name, error=str(error))
         # abort() with metadata rather than abort_with_status(): tracing would record the latter as OK.
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        await context.abort(status.code, status.details, (*status.trailing_metadata, *pushback(error)))
 
     async def unary(self, data: bytes, context: Context) -> Answer:
         """Serve one request with one answer."""

@@ -93,6 +93,12 @@ def status_of(error: Exception) -> Status:
     return Status(code=row.code.value[0], message=str(error) or (type(error).__doc__ or ""), details=details)
 
 
+def pushback(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Return the metadata by which gRPC's own retries, in any language, wait for as long as RetryInfo says; empty when a retry is no use."""
+    row = TABLE.get(type(error))
+    return (("grpc-retry-pushback-ms", str(row.retry_ms)),) if row and row.retry_ms is not None else ()
+
+
 def internal_status(correlation_id: str) -> Status:
     """Return what a caller learns of a fault of ours: nothing but where to find it in our log."""
     return Status(code=StatusCode.INTERNAL.value[0], message=f"internal error, correlation id {correlation_id}")
