@@ -1,14 +1,14 @@
 # Two commands need no more than Python 3.11, 3.12 or 3.13 and a C compiler: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-CHECKED := server rules model tests proto/generate.py proto/check.py clients/python
+CHECKED := server rules model tests proto/generate.py proto/check.py proto/image.py clients/python
 
 # durable_rules calls a function that Python 3.13 renamed; its own build ignores CFLAGS.
 ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 13))'),True)
 export CPPFLAGS += -DPyEval_CallObject=PyObject_CallObject
 endif
 
-.PHONY: demo test check proto bench lock clean
+.PHONY: demo test check clients proto bench lock clean
 
 demo: .venv/installed
 	$(BIN)/keepwell demo
@@ -26,6 +26,13 @@ check: .venv/installed
 	$(BIN)/python proto/check.py
 	$(BIN)/keepwell policy check rules/policies/default.yaml
 	$(BIN)/keepwell policy test rules/policies/default.yaml
+
+# The clients as others get them: the TypeScript one is generated, built and tested (needs Node 20 or newer), the Python one is installed
+# on its own with the oldest libraries that it allows.
+clients: .venv/installed
+	$(BIN)/python proto/image.py clients/typescript/contract.binpb
+	cd clients/typescript && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" npm run generate && npm run build && npm test
+	$(BIN)/python -m pytest -m index
 
 proto: .venv/installed
 	$(BIN)/python proto/generate.py

@@ -1,7 +1,6 @@
 """Lint the contract, and refuse changes that break its callers: `python proto/check.py [BASE]`.
 
-BASE is a git revision. buf is handed descriptor sets that protoc built, because it would fetch `google/rpc` from its
-registry, and this has to work offline.
+BASE is a git revision.
 """
 
 import io
@@ -11,20 +10,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from generate import ROOT, TOOLS, tool_python
+from generate import ROOT
+from image import write_image
 
 BUF = Path(sys.executable).parent / "buf"
-
-
-def describe(folder: Path, output: Path) -> Path:
-    """Return a file with the descriptors of every `.proto` in a folder, comments included."""
-    include = next(TOOLS.glob("lib/python*/site-packages"))
-    sources = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
-    flags = ["--include_source_info", "--include_imports", f"--descriptor_set_out={output}"]
-    subprocess.run(
-        [tool_python(), "-m", "grpc_tools.protoc", f"-I{folder}", f"-I{include}", *flags, *sources], check=True
-    )
-    return output
 
 
 def base_contract(revision: str, folder: Path) -> Path | None:
@@ -42,13 +31,13 @@ def main() -> int:
     revision = sys.argv[1] if len(sys.argv) > 1 else "HEAD~1"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        now = describe(ROOT, folder / "now.binpb")
+        now = write_image(ROOT, folder / "now.binpb")
         code = subprocess.run([BUF, "lint", now, "--config", ROOT / "buf.yaml"], check=False).returncode
         before = base_contract(revision, folder / "before")
         if before is None:
             print(f"no contract in {revision}: nothing can break")
             return code
-        against = describe(before, folder / "before.binpb")
+        against = write_image(before, folder / "before.binpb")
         command = [BUF, "breaking", now, "--against", against, "--config", ROOT / "buf.yaml"]
         return code or subprocess.run(command, check=False).returncode
 

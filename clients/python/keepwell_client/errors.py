@@ -132,6 +132,30 @@ class SubscriptionQuotaError(KeepwellError):
     """The tenant has as many subscriptions as it may have."""
 
 
+class ModelRefusedError(KeepwellError):
+    """The uploaded artifact is not one that can score; nothing was registered."""
+
+
+class ModelNotFoundError(KeepwellError):
+    """The tenant has no such model."""
+
+
+class ModelNotLoadedError(KeepwellError):
+    """The model cannot be loaded; the one before goes on scoring. Metadata: `version`."""
+
+
+class NoModelBeforeError(KeepwellError):
+    """There is no model before the active one."""
+
+
+class TooManyModelsError(KeepwellError):
+    """The tenant keeps as many models as it may, and each was in use lately."""
+
+
+class EtagMismatchError(KeepwellError):
+    """The resource was changed after its etag was read. Metadata: `etag`, the one that it has now."""
+
+
 class StateUnavailableError(KeepwellError):
     """The store cannot be reached; nothing was decided."""
 
