@@ -128,7 +128,7 @@ class Road:
             Job(tenant, clock, lead_id, ticket, place, amendment=amendment)
             for place, (lead_id, amendment) in enumerate(amendments)
         ]
-        return await self._travel(jobs, ticket)
+        return await self._travel(jobs, ticket, self._pending)
 
     async def look(self, tenant: str, clock: str, lead_id: str) -> Changed:
         """Return a lead's record as it is now."""
