@@ -6,7 +6,7 @@ from typing import Any
 
 from keepwell.v1.decision_service_pb2 import DecideRequest
 from keepwell_client import EARLIEST
-from keepwell_client.errors import IdempotencyMismatchError, InvalidFieldError
+from keepwell_client.errors import IdempotencyMismatchError, InvalidFieldError, StateUnavailableError
 
 from server.store.embedded import EmbeddedStore
 from tests.clients.conftest import Connect
@@ -59,6 +59,22 @@ def test_requests_are_taken_only_as_results_are(client: Any) -> None:
     next(results := client.decide_many(counted()))
     assert taken["requests"] <= 5 * 256
     results.close()
+
+
+def test_without_a_store_each_request_has_its_error_in_the_end_and_a_later_run_its_decision(
+    tmp_path: Path, connect: Connect
+) -> None:
+    store = EmbeddedStore.start(tmp_path)
+    running = start_server("--redis-url", store.url)
+    client = connect(running.address)
+    store.stop()
+    errors = [result.error for result in client.decide_many(portfolio(3))]
+    assert {type(error) for error in errors} == {StateUnavailableError}
+    assert sorted(error.request_id for error in errors) == ["r0", "r1", "r2"]
+    again = EmbeddedStore.start(tmp_path)
+    assert [result.error for result in client.decide_many(portfolio(3))] == [None, None, None]
+    assert running.stop() == 0
+    again.stop()
 
 
 def test_a_killed_server_costs_no_result_and_decides_nothing_twice(tmp_path: Path, connect: Connect) -> None:

@@ -6,11 +6,12 @@ from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1.decision_service_pb2 import DecideRequest
 from keepwell.v1.feed_service_pb2 import FeedFilter
 from keepwell_client import EARLIEST, FileTokenStore, MemoryTokenStore
-from keepwell_client.errors import ResumeTokenInvalidError, UnreachableError
+from keepwell_client.errors import ResumeTokenExpiredError, ResumeTokenInvalidError, UnreachableError
 
 from server.store.embedded import EmbeddedStore
 from tests.clients.conftest import Connect
 from tests.conftest import start_server
+from tests.integration.test_retention import WEEK_MS, trim_to
 
 
 def decide(client: Any, count: int, probability: float = 0.5) -> list[str]:
@@ -59,6 +60,23 @@ def test_a_token_of_another_filter_is_an_error_of_its_own(client: Any) -> None:
     watching.close()
     with pytest.raises(ResumeTokenInvalidError):
         next(client.watch(FeedFilter(escalations_only=True), tokens))
+
+
+def test_decisions_that_were_missed_are_an_error_that_says_where_to_start_again(
+    client: Any, tenant: str, store_url: str
+) -> None:
+    made = decide(client, 2)
+    tokens = MemoryTokenStore()
+    take(watching := client.watch(None, tokens, start=EARLIEST), 2)
+    made += decide(client, 3)
+    take(watching, 1)
+    watching.close()
+    trim_to(store_url, tenant, WEEK_MS, 1)
+    with pytest.raises(ResumeTokenExpiredError) as raised:
+        next(client.watch(None, tokens))
+    again = client.watch(None, MemoryTokenStore(raised.value.metadata["earliest_token"]))
+    assert take(again, 1) == made[4:]
+    again.close()
 
 
 def test_a_watcher_gives_a_service_up_that_is_away_for_too_long(connect: Connect) -> None:

@@ -2,23 +2,27 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from keepwell.v1.decision_service_pb2 import DecideRequest
-from keepwell.v1.feed_service_pb2 import Delivery, FeedFilter, ListSubscriptionsRequest, SubscribeRequest
+from keepwell.v1.feed_service_pb2 import Delivery, FeedFilter, FeedGap, ListSubscriptionsRequest, SubscribeRequest
 from keepwell_client import EARLIEST, AsyncClient, Client, RetryLaterError
 from keepwell_client.errors import SubscriptionFilterMismatchError
 
 from server.store.embedded import EmbeddedStore
 from tests.conftest import Running, start_server
+from tests.integration.test_retention import WEEK_MS, trim_to
 
 Handle = Callable[[Delivery], None]
 Work = Callable[..., None]
 MAIL = SubscribeRequest(subscription="mail", start=EARLIEST)
 
 
-def work_in_threads(address: str, tenant: str, request: SubscribeRequest, handle: Handle, count: int) -> None:
+def work_in_threads(
+    address: str, tenant: str, request: SubscribeRequest, handle: Handle, count: int, **more: Any
+) -> None:
     """Run a worker until it has called the handler so often."""
     with Client(address, tenant) as client:
         calls = []
@@ -29,11 +33,13 @@ def work_in_threads(address: str, tenant: str, request: SubscribeRequest, handle
                 worker.stop()
             handle(delivery)
 
-        worker = client.worker(request, counted, concurrency=4, patience_seconds=30)
+        worker = client.worker(request, counted, concurrency=4, patience_seconds=30, **more)
         worker.run()
 
 
-def work_in_tasks(address: str, tenant: str, request: SubscribeRequest, handle: Handle, count: int) -> None:
+def work_in_tasks(
+    address: str, tenant: str, request: SubscribeRequest, handle: Handle, count: int, **more: Any
+) -> None:
     """Run an asynchronous worker until it has called the handler so often."""
 
     async def run() -> None:
@@ -46,7 +52,7 @@ def work_in_tasks(address: str, tenant: str, request: SubscribeRequest, handle: 
                     worker.stop()
                 await asyncio.to_thread(handle, delivery)
 
-            worker = client.worker(request, counted, concurrency=4, patience_seconds=30)
+            worker = client.worker(request, counted, concurrency=4, patience_seconds=30, **more)
             await worker.run()
 
     asyncio.run(run())
@@ -105,6 +111,21 @@ def test_a_fault_of_the_handler_is_logged_and_its_delivery_is_kept(
     work(server, tenant, MAIL, handle, 1)
     assert unacknowledged(server, tenant) == (0, 1)
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+
+
+def test_what_retention_took_is_told_and_acknowledged_like_a_decision(
+    work: Work, server: str, tenant: str, store_url: str
+) -> None:
+    decide(server, tenant, 1)
+    work(server, tenant, MAIL, lambda _: None, 1)
+    made = decide(server, tenant, 3)
+    trim_to(store_url, tenant, WEEK_MS, 1)
+    handled: list[str] = []
+    gaps: list[FeedGap] = []
+    work(server, tenant, MAIL, lambda each: handled.append(each.decision.decision_id), 1, on_gap=gaps.append)
+    assert handled == made[2:]
+    assert [gap.missed for gap in gaps] == [2]
+    assert unacknowledged(server, tenant) == (0, 0)
 
 
 def test_a_subscription_with_another_filter_is_an_error_of_its_own(work: Work, server: str, tenant: str) -> None:
