@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from model.calibration import Calibration
 from model.features import FloatArray
 from model.training.bg_nbd import Repeats, fit_bg_nbd
-from model.training.calibrate import platt
+from model.training.calibrate import logistic
 from model.training.snapshots import RATE, RECENCY, TENURE, Snapshot
 
 WEEK_DAYS = 7
@@ -17,7 +18,8 @@ def recency_only(train: Snapshot, test: Snapshot) -> FloatArray:
     def silent(part: Snapshot) -> FloatArray:
         return np.log1p(np.nan_to_num(part.numeric[:, RECENCY], nan=UNKNOWN_RECENCY_DAYS))
 
-    return platt(silent(train), train.churned).apply(silent(test))
+    slope, intercept = logistic(silent(train), train.churned)
+    return Calibration("platt", slope, intercept).apply(silent(test))
 
 
 def bg_nbd(cohort: FloatArray, test: Snapshot, horizon_days: int) -> FloatArray:

@@ -10,7 +10,7 @@ ISOTONIC_FEWEST = (
     5_000  # churned leads; with fewer its steps are noise (Niculescu-Mizil and Caruana, 2005: about a thousand at best)
 )
 EDGE = 1e-4  # no lead is certain
-CONVERGED = 1e-10
+MOST_STEPS, CONVERGED, RIDGE = 50, 1e-10, 1e-9
 
 
 def calibrations(raw: FloatArray, churned: NDArray[np.bool_]) -> dict[str, Calibration]:
@@ -22,24 +22,31 @@ def calibrations(raw: FloatArray, churned: NDArray[np.bool_]) -> dict[str, Calib
 
 
 def platt(raw: FloatArray, churned: NDArray[np.bool_]) -> Calibration:
-    """Return the logistic of the log-odds that fits best; its slope is never negative, so that the order of leads stays.
+    """Return the logistic of the log-odds that fits best; none where it would turn the order of leads around. Source: Platt (1999)."""
+    slope, intercept = logistic(raw, churned)
+    return Calibration("platt", slope, intercept) if slope > 0 else Calibration()
 
-    Source: Platt (1999), by Newton's method on two parameters, with his targets a little inside of 0 and 1 so that separable leads have a fit.
+
+def logistic(values: FloatArray, churned: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return slope and intercept of the log-odds of churn over a number, by Newton's method.
+
+    The targets lie a little inside of 0 and 1, as Platt's do, so that leads whom a threshold separates have a fit; and where all values are
+    the same a faint ridge keeps the two parameters apart.
     """
     positives = int(churned.sum())
     negatives = len(churned) - positives
     target = np.where(churned, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     parameters = np.array([0.0, np.log((positives + 1) / (negatives + 1))])
-    design = np.stack([raw, np.ones_like(raw)], axis=1)
-    for _ in range(50):
+    design = np.stack([values, np.ones_like(values)], axis=1)
+    for _ in range(MOST_STEPS):
         probability = 1 / (1 + np.exp(-design @ parameters))
-        weight = np.maximum(probability * (1 - probability), 1e-12)
-        step = np.linalg.solve(design.T @ (design * weight[:, None]), design.T @ (target - probability))
+        weight = np.maximum(probability * (1 - probability), RIDGE)
+        hessian = design.T @ (design * weight[:, None]) + RIDGE * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (target - probability))
         parameters += step
         if np.abs(step).max() < CONVERGED:
             break
-    slope, intercept = (float(parameter) for parameter in parameters)
-    return Calibration("platt", slope, intercept) if slope > 0 else Calibration()
+    return float(parameters[0]), float(parameters[1])
 
 
 def isotonic(raw: FloatArray, churned: NDArray[np.bool_]) -> Calibration:

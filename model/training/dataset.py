@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from model.simulator import simulate
 from model.training.errors import TrainingDataError
 from model.training.history import History, simulated
@@ -59,7 +61,14 @@ def from_history(
     for place, day in enumerate(days):
         progress("snapshots", SNAPSHOTS_SHARE * place / len(days))
         snapshots[day] = snapshot(history, day, horizon_days, silence_days)
+    if history.first_day is not None:
+        described = {**described, "first_date": date_of(history.first_day)}
     return Dataset(snapshots, horizon_days, horizon_days, tests, end, described, curve, silence_days)
+
+
+def date_of(day: int) -> str:
+    """Return the date of a UTC day since the epoch."""
+    return str(np.datetime64(day, "D"))
 
 
 def _shortest(horizon_days: int) -> int:

@@ -24,4 +24,19 @@ def evaluate(score: FloatArray, test: Snapshot, seed: int) -> dict[str, Any]:
         part = found[f"above_{threshold}"]
         part["precision_95"] = share_95(test.churned[above], test.leads[above])
         part["recall_95"] = share_95(above[test.churned], test.leads[test.churned])
+    found["by_day"] = [_on(day, score, test) for day in np.unique(test.day).tolist()]
     return found
+
+
+def _on(day: int, score: FloatArray, test: Snapshot) -> dict[str, float]:
+    """Return the figures of one test day: together they show whether the model holds over time."""
+    rows = test.day == day
+    figures = {name: round(figure(score[rows], test.churned[rows]), 4) for name, figure in FIGURES.items()}
+    base_rate, mean_score = float(test.churned[rows].mean()), float(score[rows].mean())
+    return {
+        "day": day,
+        "leads": int(rows.sum()),
+        "base_rate": round(base_rate, 4),
+        "mean_score": round(mean_score, 4),
+        **figures,
+    }

@@ -60,6 +60,7 @@ class History(NamedTuple):
     counts: FloatArray  # (rows, counters): all of the day that had arrived by then
     closed: Ints  # day on which each lead opted out or left; `length` when it has not
     left: Ints | None = None  # day of each lead's explicit churn event, when the log has such events
+    first_day: int | None = None  # UTC day since the epoch, when the log is of real days
 
 
 class DaysSoFar(NamedTuple):
@@ -111,7 +112,7 @@ def logged(events: Iterable[LoggedEvent]) -> History:
     table = np.array(found, dtype=np.float64).reshape(len(found), 3 + len(COUNTERS))
     lead, day, arrived = table[:, :3].T.astype(np.int64)
     explicit = left if (left < length).any() else None
-    return History([UNKNOWN] * len(number), length, lead, day, arrived, table[:, 3:], closed, explicit)
+    return History([UNKNOWN] * len(number), length, lead, day, arrived, table[:, 3:], closed, explicit, zero)
 
 
 def _daily(rows: list[LoggedEvent]) -> Iterator[tuple[str, int, int, tuple[float, ...]]]:

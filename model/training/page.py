@@ -4,6 +4,8 @@ from base64 import b64encode
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from model.metrics import THRESHOLDS
 from model.training.card import above, described, interval, limits, measured
 
@@ -33,6 +35,14 @@ def page(manifest: dict[str, Any], pictures: dict[str, bytes]) -> str:
     comparison = [[name, *(interval(part, figure) for figure in FIGURES)] for name, part in measured(manifest).items()]
     thresholds = [[f"{each}", *above(test[f"above_{each}"], test["leads"])] for each in THRESHOLDS]
     candidates = [[name, f"{value:.5f}"] for name, value in manifest["recipe"]["briers"].items()]
+    days = [
+        [
+            f"{part['day']}",
+            f"{part['leads']:,}",
+            *(f"{part[name]:.3f}" for name in ("base_rate", "mean_score", *FIGURES)),
+        ]
+        for part in test["by_day"]
+    ]
     curves = "".join(
         f'<figure><img alt="{CAPTIONS[name]}" src="data:image/png;base64,{b64encode(picture).decode()}">'
         f"<figcaption>{CAPTIONS[name]}</figcaption></figure>"
@@ -49,6 +59,8 @@ def page(manifest: dict[str, Any], pictures: dict[str, bytes]) -> str:
 {_table(["", *FIGURES.values()], comparison)}
 <h2>Above a threshold</h2>
 {_table(["churn probability above", "share of leads", "precision", "recall"], thresholds)}
+<h2>Over time</h2>
+{_table(["test day", "leads", "churned", "mean prediction", *FIGURES.values()], days)}
 <h2>Curves</h2>
 {curves}
 <h2>How to train was chosen by the Brier score, one horizon before the end</h2>
@@ -57,6 +69,11 @@ def page(manifest: dict[str, Any], pictures: dict[str, bytes]) -> str:
 <p>{escape(limits(manifest))}</p>
 </html>
 """
+
+
+def _when(manifest: dict[str, Any], day: int) -> str:
+    first = manifest["data"].get("first_date")
+    return str(np.datetime64(first, "D") + day) if first else f"{day}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.activity import DAY_MS
 from model.features import CATEGORIES, LONGEST_CATEGORY, NUMERIC, FloatArray
-from model.training.dataset import Dataset
+from model.training.dataset import Dataset, date_of
 from model.training.errors import TrainingDataError
 from model.training.history import Ints
 from model.training.snapshots import LONGEST_STEP_DAYS, Snapshot
@@ -72,7 +72,7 @@ def _dated(rows: Snapshot, day: Ints, horizon_days: int, described: dict[str, An
         raise TrainingDataError(
             f"as_of: {len(snapshots)} dates; a horizon of {horizon_days} days needs at least four that lie {gap} days apart"
         )
-    return Dataset(snapshots, horizon_days, gap, tests, max(snapshots) + gap, described)
+    return Dataset(snapshots, horizon_days, gap, tests, max(snapshots) + gap, {**described, "first_date": date_of(0)})
 
 
 def _dealt(rows: Snapshot, horizon_days: int, seed: int, described: dict[str, Any]) -> Dataset:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from server.cli.event_table import Columns
 from server.cli.table_file import TableFileError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from model.training.dataset import Dataset
     from model.training.dataset import Progress as Tell
 
+COLUMNS = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
 Output = Annotated[Path, typer.Argument(help="folder of the artifact; serve it with KEEPWELL_MODEL_DIR")]
 Events = Annotated[
     Path | None,
@@ -86,9 +87,7 @@ def _run(output: Path, data: "Callable[[Tell], Dataset]", seed: int, monotone: b
     from model.training.train import train as run
 
     try:
-        with Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-        ) as progress:
+        with Progress(*COLUMNS) as progress:
             bar = progress.add_task("reading", total=1.0)
 
             def tell(what: str, share: float) -> None:

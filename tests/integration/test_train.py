@@ -16,7 +16,12 @@ from model.features import CATEGORIES, NUMERIC, number_place
 from model.scorer import Scorer
 from model.simulator import simulate
 from model.snapshot import AMOUNT, CLICKS, INQUIRIES, OPENS, QUARTERS, VIEWS, features_at
+from model.training.dataset import Dataset
+from model.training.snapshots import Snapshot
 from server.cli import app
+from server.cli.event_table import Columns
+from server.cli.table_file import TableFileError
+from server.cli.training_data import LogOptions, dataset_of_log
 
 DATA_FILES = ["churn.cbm", "manifest.json", "trees.json"]
 READ_FILES = ["CARD.md", "gain.png", "reliability.png", "report.html", "return_curve.png"]
@@ -34,11 +39,11 @@ UNKNOWN = [("", "", "")] * 1_000
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An event log of 1,000 simulated leads over 245 days."""
+    """An event log of 1,000 simulated leads over 245 days, with one page view a day."""
     lead, day, counter = np.nonzero(WORLD.days[..., list(NAMES)])
     counter = np.array(list(NAMES))[counter]
     count = WORLD.days[lead, day, counter]
-    rows = np.repeat(np.arange(len(lead)), np.where(counter == AMOUNT, 1, count).astype(int))
+    rows = np.repeat(np.arange(len(lead)), np.where((counter == AMOUNT) | (counter == VIEWS), 1, count).astype(int))
     at = (20_000 + day) * DAY_MS + np.log2(WORLD.days[lead, day, QUARTERS]).astype(int) * QUARTER_MS
     table = {
         "lead_id": [f"l{number}" for number in lead[rows]],
@@ -80,6 +85,7 @@ def test_the_report_shows_every_figure_with_its_interval_beside_the_baselines(mo
             assert part["auc_95"][0] <= part["auc"] <= part["auc_95"][1]
         for threshold in ("0.3", "0.6", "0.8"):
             assert len(part[f"above_{threshold}"]["precision_95"]) == len(part[f"above_{threshold}"]["recall_95"]) == 2
+    assert sum(day["leads"] for day in metrics["test"]["by_day"]) == metrics["test"]["leads"]
     page = (model / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 3
     assert f"{metrics['test']['auc']:.3f} [" in page
@@ -154,6 +160,46 @@ def test_a_bad_log_is_refused_and_nothing_is_written(tmp_path: Path, text: str, 
     assert code == 2
     assert fault in output
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+
+
+COLUMNS = Columns("lead_id", "occur_time", "type", "value", "")
+CONTACTS, INQUIRY = number_place("contacts_30"), number_place("days_since_last_inquiry")
+
+
+def small_log(tmp_path: Path, *rows: str) -> Path:
+    """Return a log of Anna and Ben, who come every five days of 2025 until November, and more rows."""
+    file = tmp_path / "log.csv"
+    days = pd.date_range("2025-01-01", "2025-11-01", freq="5D").strftime("%Y-%m-%d")
+    visits = [f"{lead},{day},site_visit,," for lead in ("anna", "ben") for day in days]
+    file.write_text("\n".join(["lead_id,occur_time,type,value,receive_time", *visits, *rows]) + "\n")
+    return file
+
+
+def newest(data: Dataset) -> Snapshot:
+    return data.snapshots[data.tests[-1]]  # of 28 September: thirty days before the last visit
+
+
+def say_nothing(_what: str, _share: float) -> None:
+    pass
+
+
+def test_a_log_may_say_who_left_and_whom_we_contacted(tmp_path: Path) -> None:
+    file = small_log(tmp_path, "anna,2025-10-05,gone,,", "ben,2025-09-20,mail,,", "ben,2025-10-03,mail,,")
+    plain = LogOptions(COLUMNS, churn_event="gone", contact_event="mail")
+    part = newest(dataset_of_log(file, plain, 30, 42, say_nothing))
+    assert part.churned.tolist() == [True, False]
+    assert part.numeric[:, CONTACTS].tolist() == [0.0, 1.0]
+    with pytest.raises(TableFileError, match="no row whose type is quit"):
+        dataset_of_log(file, LogOptions(COLUMNS, churn_event="quit", contact_event="mail"), 30, 42, say_nothing)
+
+
+def test_what_arrived_late_is_not_seen_before_it_did(tmp_path: Path) -> None:
+    rows = ["anna,2025-09-27,inquiry,,2025-09-29T10:00:00Z", "ben,2025-09-27,inquiry,,2025-09-28"]
+    part = newest(dataset_of_log(small_log(tmp_path, *rows), LogOptions(COLUMNS), 30, 42, say_nothing))
+    np.testing.assert_array_equal(part.numeric[:, INQUIRY], [np.nan, 1.0])
+    file = small_log(tmp_path, "ben,2025-09-28,call,,soon")
+    with pytest.raises(TableFileError, match="row 123, receive_time: 'soon' is not a time"):
+        dataset_of_log(file, LogOptions(COLUMNS), 30, 42, say_nothing)
 
 
 def test_a_small_log_is_refused_by_the_number_of_rows_that_it_lacks(tmp_path: Path) -> None:

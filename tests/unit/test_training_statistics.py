@@ -8,7 +8,7 @@ from model.calibration import Calibration, calibration_of
 from model.features import FloatArray
 from model.metrics import auc
 from model.training.bg_nbd import BgNbd, Repeats, fit_bg_nbd
-from model.training.calibrate import calibrations, isotonic, platt
+from model.training.calibrate import calibrations, isotonic, logistic, platt
 from model.training.intervals import bootstrap, share_95
 
 
@@ -29,6 +29,12 @@ def test_platt_has_an_answer_for_leads_that_a_threshold_separates() -> None:
     probabilities = platt(raw, raw > 0).apply(raw)
     assert np.isfinite(probabilities).all()
     assert (np.diff(probabilities) > 0).all()
+
+
+def test_a_number_that_is_always_the_same_tells_the_base_rate() -> None:
+    churned = np.arange(1_000) < 300
+    slope, intercept = logistic(np.full(1_000, 5.9), churned)
+    assert 1 / (1 + np.exp(-(slope * 5.9 + intercept))) == pytest.approx(0.3, abs=1e-3)
 
 
 def test_platt_does_not_turn_the_order_of_leads_around() -> None:
