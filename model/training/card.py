@@ -4,6 +4,7 @@ from typing import Any
 
 from model.metrics import THRESHOLDS
 
+TITLES = {"model": "the model", "bg_nbd": "BG/NBD", "recency_only": "recency alone"}
 SHOWN_SILENCES = (7, 14, 30, 42, 60, 90, 120, 180)
 
 
@@ -37,8 +38,9 @@ intervals over whole leads.
 
 
 def measured(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the figures by name: the model's, then the baselines'."""
-    return {"the model": manifest["metrics"]["test"], **manifest["metrics"]["baselines"]}
+    """Return the figures by what a reader calls it: the model's, then the baselines'."""
+    parts = {"model": manifest["metrics"]["test"], **manifest["metrics"]["baselines"]}
+    return {TITLES[name]: part for name, part in parts.items()}
 
 
 def described(manifest: dict[str, Any]) -> str:

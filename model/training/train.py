@@ -15,7 +15,7 @@ from model.drift import profile_of
 from model.features import FEATURE_SCHEMA_HASH, NUMERIC, FloatArray
 from model.training.artifact import check_output, replaced, save_manifest, save_trees, smoke
 from model.training.baselines import bg_nbd, recency_only
-from model.training.card import card
+from model.training.card import TITLES, card
 from model.training.dataset import SNAPSHOTS_SHARE, Dataset, Progress
 from model.training.evaluation import evaluate
 from model.training.figures import gain, reliability, returning
@@ -75,8 +75,8 @@ def _backtest(data: Dataset, settings: Settings, progress: Progress) -> Backtest
         scores.append(
             {
                 MODEL: _trained(data, day, settings).score(test),
-                "BG/NBD": bg_nbd(test.everyone, test, data.horizon_days),
-                "recency alone": recency_only(known, test),
+                "bg_nbd": bg_nbd(test.everyone, test, data.horizon_days),
+                "recency_only": recency_only(known, test),
             }
         )
     together = {name: np.concatenate([part[name] for part in scores]) for name in scores[0]}
@@ -125,7 +125,7 @@ def _hash(inputs: FloatArray, learned: Snapshot) -> str:
 def _save_report(manifest: dict[str, Any], data: Dataset, backtest: Backtest, folder: Path) -> None:
     pictures = {
         "reliability.png": reliability(backtest.scores[MODEL], backtest.test.churned, backtest.test.leads),
-        "gain.png": gain(backtest.scores, backtest.test.churned),
+        "gain.png": gain({TITLES[name]: score for name, score in backtest.scores.items()}, backtest.test.churned),
     }
     if data.curve is not None and data.silence_days is not None:
         pictures["return_curve.png"] = returning(data.curve, data.silence_days)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from model.training.card import measured
 from model.training.fit import Settings
 from model.training.train import train
 from server.cli.event_table import Columns
@@ -98,7 +99,7 @@ def rows(log: Log, manifest: dict[str, Any]) -> list[str]:
     found.append(
         f"| | model, mean of {len(days)} test days | | | {auc:.3f} | {brier:.4f} | {calibration_error:.3f} | | |"
     )
-    for name, part in {"model": metrics["test"], **metrics["baselines"]}.items():
+    for name, part in measured(manifest).items():
         found.append(f"| | {name} | {part['leads']:,} | {part['base_rate']:.3f} | {_cells(part)} |")
     return found
 

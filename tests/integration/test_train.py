@@ -77,7 +77,7 @@ def test_an_event_log_gives_an_artifact_that_can_be_served(model: Path) -> None:
 
 def test_the_report_shows_every_figure_with_its_interval_beside_the_baselines(model: Path) -> None:
     metrics = json.loads((model / "manifest.json").read_text())["metrics"]
-    assert set(metrics["baselines"]) == {"BG/NBD", "recency alone"}
+    assert set(metrics["baselines"]) == {"bg_nbd", "recency_only"}
     for part in (metrics["test"], *metrics["baselines"].values()):
         for name in ("auc", "average_precision", "brier", "calibration_error"):
             low, high = part[f"{name}_95"]

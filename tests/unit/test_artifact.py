@@ -69,7 +69,7 @@ def test_a_manifest_has_a_size(manifest: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"format": "pickle"}, r"format is 'pickle', not 'keepwell.model/v1'"),
+        ({"format": "pickle"}, r"format is 'pickle', and keepwell.model/v2 can be read"),
         ({"feature_schema": "0"}, "trained on another feature schema"),
         ({"files": {"churn.cbm": "0"}}, "names no trees.json"),
         ({"files": {"churn.cbm": "0", "trees.json": "0", "../x.py": "0"}}, "names a file '../x.py'"),
