@@ -8,7 +8,6 @@ import asyncio
 from typing import NamedTuple
 
 import structlog
-from redis.exceptions import RedisError
 
 from model.scorer import ModelArtifactError
 from server.errors import EtagMismatchError, ModelNotFoundError, ModelNotLoadedError, NoModelBeforeError
@@ -25,6 +24,7 @@ from server.store.models import (
     scoring_of_all,
     was_done,
 )
+from server.turns import take_turns
 
 FOLLOW_SECONDS = 0.5
 RETRY_SECONDS = 30.0
@@ -95,22 +95,18 @@ class Activation:
 
     async def follow_for_ever(self) -> None:
         """Follow the store."""
-        while True:
-            await asyncio.sleep(FOLLOW_SECONDS)
-            try:
-                await self.follow()
-            except (RedisError, OSError) as error:
-                log.warning("models_wait_for_store", error=str(error))
-            except Exception:
-                # A fault of ours must not end the following for good, nor without a word.
-                log.exception("models_not_followed")
+        await take_turns("models", self.follow, FOLLOW_SECONDS)
 
-    async def follow(self) -> None:
-        """Let score here what the store says, tenant by tenant; what cannot be loaded keeps the model before it, and is tried again later."""
+    async def follow(self) -> bool:
+        """Let score here what the store says, tenant by tenant; what cannot be loaded keeps the model before it, and is tried again later.
+
+        Return that there is no more to do.
+        """
         for tenant, scoring in (await scoring_of_all(self._client)).items():
             if self._shelf.in_use(tenant).scoring != scoring or tenant in self._retry_at:
                 await self._follow(tenant, scoring)
         MODELS_BEHIND.set(len(self._retry_at))
+        return False
 
     async def _follow(self, tenant: str, scoring: Scoring) -> None:
         now = asyncio.get_running_loop().time()

@@ -20,6 +20,7 @@ from server.road.assess import Model
 from server.road.sample import ScoredLead
 from server.store.connection import Store
 from server.store.drift import add_counts, read_counts
+from server.turns import take_turns
 from server.worker import Worker
 
 INTERVAL_SECONDS = 5.0
@@ -39,17 +40,16 @@ class Drift:
 
     async def count_for_ever(self) -> None:
         """Count every tenant's sample, time and again."""
-        while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
-            for tenant, model in self._shelf.all_in_use():
-                try:
-                    if await self.count(tenant, model):
-                        await self.report(tenant, model.scorer.version, profile_of_model(model))
-                except (RedisError, OSError) as error:
-                    log.warning("drift_sample_dropped", tenant=tenant, error=str(error))
-                except Exception:
-                    # A fault of ours must not end the counting for good, nor without a word.
-                    log.exception("drift_not_counted", tenant=tenant)
+        await take_turns("drift", self._turn, INTERVAL_SECONDS)
+
+    async def _turn(self) -> bool:
+        for tenant, model in self._shelf.all_in_use():
+            try:
+                if await self.count(tenant, model):
+                    await self.report(tenant, model.scorer.version, profile_of_model(model))
+            except (RedisError, OSError) as error:
+                log.warning("drift_sample_dropped", tenant=tenant, error=str(error))
+        return False
 
     async def count(self, tenant: str, model: Model) -> bool:
         """Add what a model scored since the last time to the store's counts; return whether it was anything."""

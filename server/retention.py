@@ -3,11 +3,9 @@
 A resume token from before that id is refused: reading on from it would skip decisions without a word.
 """
 
-import asyncio
 from typing import NamedTuple
 
 import structlog
-from redis.exceptions import RedisError
 
 from server.feed.token import order
 from server.metrics import FEED_MISSED, TRIMMED
@@ -17,6 +15,7 @@ from server.store.escalations import read_entries
 from server.store.keys import CONTACT_SECONDS, PARTITIONS, TENANTS_KEY, Partition
 from server.store.script import Script
 from server.store.scripts import TRIM_LOG
+from server.turns import take_turns
 
 TRIM = Script(TRIM_LOG)
 INTERVAL_SECONDS = 60.0
@@ -122,15 +121,15 @@ async def trim_for_ever(client: Store, settings: Settings) -> None:
     retention_ms = settings.log_retention_hours * 3_600_000
     events_ms = settings.event_retention_days * 86_400_000
     outcomes_ms = settings.outcome_retention_days * 86_400_000
-    while True:
-        await asyncio.sleep(INTERVAL_SECONDS)
-        try:
-            for tenant in await client.smembers(TENANTS_KEY):
-                for number in range(PARTITIONS):
-                    partition = Partition(tenant.decode(), number)
-                    await trim(client, partition, retention_ms, settings.log_max_decisions)
-                    await trim_events(client, partition, events_ms)
-                    await trim_outcomes(client, partition, outcomes_ms)
-                    await trim_escalations(client, partition, retention_ms)
-        except (RedisError, OSError) as error:
-            log.warning("retention_waits_for_store", error=str(error))
+
+    async def turn() -> bool:
+        for tenant in await client.smembers(TENANTS_KEY):
+            for number in range(PARTITIONS):
+                partition = Partition(tenant.decode(), number)
+                await trim(client, partition, retention_ms, settings.log_max_decisions)
+                await trim_events(client, partition, events_ms)
+                await trim_outcomes(client, partition, outcomes_ms)
+                await trim_escalations(client, partition, retention_ms)
+        return False
+
+    await take_turns("retention", turn, INTERVAL_SECONDS)

@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
-from redis.exceptions import RedisError
 
 from server.feed.item import FeedItem, MakeItems
 from server.feed.token import Position, order
 from server.store.connection import Store
 from server.store.keys import Partition
 from server.store.log import parse_entry
+from server.turns import take_turns
 
 PAGE = 256
 WINDOW = 8_192
@@ -98,14 +98,10 @@ class Follower:
         return True
 
     async def _follow(self) -> None:
-        while True:
-            try:
-                await self._read()
-            except (RedisError, OSError) as error:
-                log.warning("feed_waits_for_store", error=str(error))
-                await asyncio.sleep(0.2)
+        await take_turns("feed", self._read, idle_seconds=0, trouble_seconds=0.2)
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        """Read what is new, after waiting for it; return that there may be more."""
         streams = {p.log: log_id for p, log_id in zip(self._partitions, self.position, strict=True)}
         replies = await self._client.xread(streams, count=PAGE, block=BLOCK_MS)
         places = {partition.log.encode(): place for place, partition in enumerate(self._partitions)}
@@ -122,6 +118,7 @@ class Follower:
                 self._changed.notify_all()
             for wake in self.wakes:
                 wake.set()
+        return True
 
 
 def moved(position: Position, place: int, log_id: str) -> Position:

@@ -157,7 +157,8 @@ class Road:
     # ── The driver ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _drive(self) -> None:
-        while True:
+        task = asyncio.current_task()
+        while task is None or not task.cancelling():  # see `server/turns.py`
             await self._work.wait()
             # A road that was busy a moment ago waits a little for company; an idle one answers at once.
             if self._last_batch > 1 and len(self._pending) < self._settings.batch_leads:

@@ -192,8 +192,9 @@ def test_a_subscription_that_is_up_to_date_misses_nothing(channel: grpc.Channel,
     work = Work(channel, tenant)
     for _ in range(3):
         work.decide()
-    work.acknowledge(*work.subscribe().take(3))
+    deliveries = work.subscribe()
+    work.acknowledge(*deliveries.take(3))
     trimmed = trim_to(store_url, tenant, WEEK_MS, 1)
     assert (trimmed and trimmed.decisions, trimmed and trimmed.missed) == (2, 0)
     made = work.decide()
-    assert work.subscribe(consumer="two").next().decision.decision_id == made
+    assert deliveries.next().decision.decision_id == made
