@@ -190,14 +190,17 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         ]
         leads.append(
             (
-                *lead[1:4],
+                str(lead.version),
+                str(lead.version + 1),
+                lead.record,
+                lead.valid_until,
                 int(lead.first_today),
                 lead.escalations,
                 lead.share,
                 claims,
                 decisions,
                 [event.payload for event in lead.events],
-                lead.next_review_at,
+                None if lead.next_review_at is None else str(lead.next_review_at),
                 lead.lead_id,
                 [(effect.command, *effect.arguments) for effect in lead.effects],
             )

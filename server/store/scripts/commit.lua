@@ -6,9 +6,9 @@
 -- ARGV  1 everything else, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
 --   clock: 'store' or 'manual' · lifetime of the day's counts in seconds
 --   · lifetime of an event's key in seconds · number of ceilings · leads, each
---     { expected version · new record · valid until in ms (nil: for ever) · first decision of the day (0 or 1)
---       · escalations · largest share of escalations · claims · decisions · events · next review in ms (nil: none)
---       · lead id · effects }
+--     { expected version · next version, as text · new record · valid until in ms (nil: for ever)
+--       · first decision of the day (0 or 1) · escalations · largest share of escalations · claims · decisions · events
+--       · next review in ms, as text (nil: none) · lead id · effects }
 --     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open · lifetime in seconds }
 --     a decision is  { request fingerprint · decision · rules that hit · inputs · lifetime of its key in seconds }
 --     an effect is   { command · its arguments after the key }, written with the lead; `server/store/effects.py` explains NEW and FREE
@@ -35,58 +35,43 @@ local now = 0
 if clock == 'manual' then now = tonumber(redis.call('GET', KEYS[2]) or '0') end
 if now == 0 then now = store_ms() end
 now = math.max(now, last_log_ms(KEYS[1]))
-local log_ms = string.format('%.0f', now) .. '-*'
+local now_ms = string.format('%.0f', now)
+local log_ms = now_ms .. '-*'
 
-local function read_lead(packed, key_index)
-  local lead = {
-    key = KEYS[key_index], version = string.format('%.0f', packed[1]), record = packed[2], valid_until = packed[3],
-    first_today = packed[4], escalations = packed[5], share = packed[6], claims = {}, decisions = {}, events = {},
-    review_at = packed[10], id = packed[11], effects = packed[12],
-  }
-  for c, claim in ipairs(packed[7]) do
-    lead.claims[c] = {
-      key = KEYS[5 + claim[1]], amount = claim[2], maximum = claim[3], start = claim[4], lifetime = claim[5],
-    }
-  end
-  for d, decision in ipairs(packed[8]) do
-    lead.decisions[d] = {
-      key = KEYS[key_index + d], fingerprint = decision[1], decision = decision[2], hits = decision[3],
-      inputs = decision[4], lifetime = decision[5],
-    }
-  end
-  for e, payload in ipairs(packed[9]) do
-    lead.events[e] = { key = KEYS[key_index + #lead.decisions + e], payload = payload }
-  end
-  lead.effects_at = key_index + #lead.decisions + #lead.events
-  return lead
-end
+-- The places of a lead's and a decision's parts in their arrays: tables with names would cost as much as all commands together.
+local VERSION, NEXT_VERSION, RECORD, VALID_UNTIL, FIRST_TODAY, ESCALATIONS, SHARE = 1, 2, 3, 4, 5, 6, 7
+local CLAIMS, DECISIONS, EVENTS, REVIEW_AT, ID, EFFECTS = 8, 9, 10, 11, 12, 13
+local FINGERPRINT, DECISION, HITS, INPUTS, LIFETIME = 1, 2, 3, 4, 5
+local LONGEST_HEAD = 63
 
 local counts = redis.call('HMGET', KEYS[3], 'leads', 'escalated')
 local leads_today, escalated_today = tonumber(counts[1] or '0'), tonumber(counts[2] or '0')
 local counts_before = leads_today .. ' ' .. escalated_today
 
-local function refusal(lead)
-  local stored = redis.call('GET', lead.key)
+-- Returns the lead's last log id, or nil and why it is refused. `at` is the place of its first key.
+local function checked(lead, at)
+  local head = redis.call('GETRANGE', KEYS[at], 0, LONGEST_HEAD)
   local version, log_id = '0', '0-0'
-  if stored then version, log_id = string.match(stored, '^(%d+) ([%d%-]+)\n') end
+  if head ~= '' then version, log_id = string.match(head, '^(%d+) ([%d%-]+)\n') end
   -- Also what keeps an event from counting twice: only a write of this lead can have recorded it.
-  if version ~= lead.version then return 'CONFLICT' end
-  lead.log_id = log_id
-  if lead.valid_until and now >= lead.valid_until then return 'LATE' end
-  for _, decision in ipairs(lead.decisions) do
-    if redis.call('EXISTS', decision.key) == 1 then return 'DUPLICATE' end
+  if version ~= lead[VERSION] then return nil, 'CONFLICT' end
+  if lead[VALID_UNTIL] and now >= lead[VALID_UNTIL] then return nil, 'LATE' end
+  for d = 1, #lead[DECISIONS] do
+    if redis.call('EXISTS', KEYS[at + d]) == 1 then return nil, 'DUPLICATE' end
   end
-  for e, effect in ipairs(lead.effects) do
-    if effect[1] == 'NEW' and redis.call('EXISTS', KEYS[lead.effects_at + e]) == 1 then return 'DUPLICATE' end
+  local effects_at = at + #lead[DECISIONS] + #lead[EVENTS]
+  for e, effect in ipairs(lead[EFFECTS]) do
+    if effect[1] == 'NEW' and redis.call('EXISTS', KEYS[effects_at + e]) == 1 then return nil, 'DUPLICATE' end
   end
-  for _, claim in ipairs(lead.claims) do
-    if redis.call('ZCOUNT', claim.key, claim.start, '+inf') + claim.amount > claim.maximum then return 'CEILING' end
+  for _, claim in ipairs(lead[CLAIMS]) do
+    local ceiling, amount, maximum, start = unpack(claim)
+    if redis.call('ZCOUNT', KEYS[5 + ceiling], start, '+inf') + amount > maximum then return nil, 'CEILING' end
   end
-  if lead.escalations > 0 then
-    local allowed = math.max(1, math.floor(lead.share * (leads_today + lead.first_today) + 1e-9))
-    if escalated_today + lead.escalations > allowed then return 'CEILING' end
+  if lead[ESCALATIONS] > 0 then
+    local allowed = math.max(1, math.floor(lead[SHARE] * (leads_today + lead[FIRST_TODAY]) + 1e-9))
+    if escalated_today + lead[ESCALATIONS] > allowed then return nil, 'CEILING' end
   end
-  return nil
+  return log_id
 end
 
 local function apply(effect, key)
@@ -100,40 +85,42 @@ local function apply(effect, key)
   end
 end
 
-local function write(lead)
+local function take(claim, log_id)
+  local ceiling, amount, _, start, lifetime = unpack(claim)
+  local key = KEYS[5 + ceiling]
+  for unit = 1, amount do redis.call('ZADD', key, now_ms, log_id .. '/' .. unit) end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. string.gsub(start, '%(', ''))
+  redis.call('EXPIRE', key, lifetime)
+end
+
+local function write(lead, at, log_id)
   local ids = {}
-  for d, decision in ipairs(lead.decisions) do
-    lead.log_id = redis.call('XADD', KEYS[1], log_ms, 'd', decision.decision, 't', decision.hits,
-      'i', decision.inputs, 'p', lead.log_id)
-    ids[d] = lead.log_id
-    redis.call('SET', decision.key, decision.fingerprint .. lead.log_id .. ' ' .. lead.id, 'EX', decision.lifetime)
+  for d, decision in ipairs(lead[DECISIONS]) do
+    log_id = redis.call('XADD', KEYS[1], log_ms, 'd', decision[DECISION], 't', decision[HITS], 'i', decision[INPUTS], 'p', log_id)
+    ids[d] = log_id
+    redis.call('SET', KEYS[at + d], decision[FINGERPRINT] .. log_id .. ' ' .. lead[ID], 'EX', decision[LIFETIME])
   end
-  for _, event in ipairs(lead.events) do
-    redis.call('XADD', KEYS[4], '*', 'e', event.payload, 'n', string.format('%.0f', now))
-    redis.call('SET', event.key, '', 'EX', event_seconds)
+  at = at + #ids
+  for e, payload in ipairs(lead[EVENTS]) do
+    redis.call('XADD', KEYS[4], '*', 'e', payload, 'n', now_ms)
+    redis.call('SET', KEYS[at + e], '', 'EX', event_seconds)
   end
-  redis.call('SET', lead.key, string.format('%.0f', tonumber(lead.version) + 1) .. ' ' .. lead.log_id .. '\n' .. lead.record)
-  if lead.review_at then redis.call('ZADD', KEYS[5], string.format('%.0f', lead.review_at), lead.id) end
-  for _, claim in ipairs(lead.claims) do
-    for unit = 1, claim.amount do
-      redis.call('ZADD', claim.key, string.format('%.0f', now), ids[#ids] .. '/' .. unit)
-    end
-    local start = string.gsub(claim.start, '%(', '')
-    redis.call('ZREMRANGEBYSCORE', claim.key, '-inf', '(' .. start)
-    redis.call('EXPIRE', claim.key, claim.lifetime)
-  end
-  for e, effect in ipairs(lead.effects) do apply(effect, KEYS[lead.effects_at + e]) end
-  leads_today = leads_today + lead.first_today
-  escalated_today = escalated_today + lead.escalations
+  redis.call('SET', KEYS[at - #ids], lead[NEXT_VERSION] .. ' ' .. log_id .. '\n' .. lead[RECORD])
+  if lead[REVIEW_AT] then redis.call('ZADD', KEYS[5], lead[REVIEW_AT], lead[ID]) end
+  for _, claim in ipairs(lead[CLAIMS]) do take(claim, log_id) end
+  at = at + #lead[EVENTS]
+  for e, effect in ipairs(lead[EFFECTS]) do apply(effect, KEYS[at + e]) end
+  leads_today = leads_today + lead[FIRST_TODAY]
+  escalated_today = escalated_today + lead[ESCALATIONS]
   return table.concat(ids, ' ')
 end
 
 local results = {}
-local key_index = 6 + ceilings
-for l, packed in ipairs(leads) do
-  local lead = read_lead(packed, key_index)
-  results[l] = refusal(lead) or write(lead)
-  key_index = key_index + 1 + #lead.decisions + #lead.events + #lead.effects
+local at = 6 + ceilings
+for l, lead in ipairs(leads) do
+  local log_id, refusal = checked(lead, at)
+  results[l] = refusal or write(lead, at, log_id)
+  at = at + 1 + #lead[DECISIONS] + #lead[EVENTS] + #lead[EFFECTS]
 end
 if leads_today .. ' ' .. escalated_today ~= counts_before then
   redis.call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)
