@@ -10,7 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from model.features import FloatArray
 from model.scorer import SMOKE_TOLERANCE, ModelArtifactError, read_manifest
+from model.survival.curves import PERIODS
+from model.survival.estimate import smoke_inputs
+from model.survival.hazard import by_period
 
 
 def check_artifact(folder: Path, timeout_seconds: float) -> None:
@@ -26,18 +30,25 @@ def check_artifact(folder: Path, timeout_seconds: float) -> None:
 
 def main() -> int:
     """Load the folder named on the command line; return the exit code."""
-    from catboost import CatBoostClassifier
-
     folder = Path(sys.argv[1])
-    smoke = read_manifest(folder)["smoke"]
-    model = CatBoostClassifier()
-    model.load_model(str(folder / "churn.cbm"))
-    inputs = np.array([[np.nan if x is None else x for x in row] for row in smoke["inputs"]])
-    worst = float(np.abs(model.predict(inputs, prediction_type="RawFormulaVal") - np.array(smoke["raw"])).max())
+    manifest = read_manifest(folder)
+    smoke, times = manifest["smoke"], manifest["time_to_churn"]["smoke"]
+    worst = float(np.abs(_raw(folder / "churn.cbm", smoke_inputs(smoke)) - np.array(smoke["raw"])).max())
+    if times is not None:
+        raw = _raw(folder / "hazard.cbm", by_period(smoke_inputs(times))).reshape(-1, PERIODS)
+        worst = max(worst, float(np.abs(raw - np.array(times["raw"])).max()))
     print(json.dumps({"worst_difference": worst}))
     if worst > SMOKE_TOLERANCE:
         print(f"CatBoost differs from the manifest by {worst:g}", file=sys.stderr)
     return int(worst > SMOKE_TOLERANCE)
+
+
+def _raw(file: Path, inputs: FloatArray) -> FloatArray:
+    from catboost import CatBoostClassifier
+
+    model = CatBoostClassifier()
+    model.load_model(str(file))
+    return np.asarray(model.predict(inputs, prediction_type="RawFormulaVal"))
 
 
 if __name__ == "__main__":

@@ -6,23 +6,16 @@ It is a rule of thumb: its answers carry the source FALLBACK and the reason.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from model.explanation import MEANINGS, Explanation, Factor, number_shown
 from model.features import FloatArray, number_place
+from model.survival.estimate import Estimate, NoEstimateReason
 
 BASE, PER_RECENCY, PER_ENGAGEMENT = (-3.06, 1.06, -0.45)
 UNKNOWN_RECENCY_DAYS, UNKNOWN_ACTIVE_DAYS = 30.0, 0.0
 RECENCY, ENGAGEMENT = number_place("days_since_last_activity"), number_place("active_days_30")
-
-
-class Factor(NamedTuple):
-    """What one feature added to the log-odds."""
-
-    feature: str
-    value: str
-    contribution: float
 
 
 class FallbackScorer:
@@ -41,10 +34,15 @@ class FallbackScorer:
         recency, engagement = self._terms(numeric)
         return np.asarray(1 / (1 + np.exp(-(BASE + recency + engagement))))
 
-    def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> list[Factor]:
+    def assess(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> tuple[FloatArray, list[Estimate]]:
+        """Return the churn probabilities, shape (n,), and that there is no estimate of when."""
+        return self.score(numeric, categories), [(None, NoEstimateReason.MODEL_UNAVAILABLE)] * len(numeric)
+
+    def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> Explanation:
         """Return what the two features of one lead, shape (k,), added."""
         recency, engagement = self._terms(numeric)
-        return [
-            Factor("days_since_last_activity", f"{numeric[RECENCY]:g}", float(recency)),
-            Factor("active_days_30", f"{numeric[ENGAGEMENT]:g}", float(engagement)),
-        ]
+        factors = (
+            Factor("days_since_last_activity", number_shown(numeric[RECENCY]), float(recency), MEANINGS[RECENCY]),
+            Factor("active_days_30", number_shown(numeric[ENGAGEMENT]), float(engagement), MEANINGS[ENGAGEMENT]),
+        )
+        return Explanation(BASE, factors)

@@ -1,8 +1,8 @@
 """Scorer: features to calibrated churn probabilities, from an artifact whose every file was checked. CatBoost itself is not needed to serve.
 
-An artifact is data: `churn.cbm` (CatBoost's own), `trees.json` (the same trees as numbers), `manifest.json` (hashes, schema,
-encodings, calibration, metrics, the training snapshot's profile, smoke vectors), and for people `CARD.md`, `report.html` and its curves. Its
-version is the hash of the manifest, which names the hashes of the data.
+An artifact is data: `churn.cbm` (CatBoost's own), `trees.json` (the same trees as numbers), `hazard.cbm` and `hazard.json` (the same for the
+time to churn, where it is estimated), `manifest.json` (hashes, schema, encodings, calibration, metrics, the training snapshot's profile, smoke
+vectors), and for people `CARD.md`, `report.html` and its curves. Its version is the hash of the manifest, which names the hashes of the data.
 """
 
 import hashlib
@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from model.calibration import calibration_of
-from model.fallback import Factor
-from model.features import CATEGORIES, FEATURE_SCHEMA_HASH, NUMERIC, FloatArray
+from model.explanation import Explanation, explained, number_shown
+from model.features import CATEGORIES, FEATURE_SCHEMA_HASH, FloatArray
+from model.shapley import shapley_table
+from model.survival.estimate import HAZARD_FILES, ChurnTimes, Estimate, NoEstimateReason, smoke_inputs, worst_difference
+from model.survival.hazard import hazard_trees
 from model.trees import Trees, trees_of
 
 FORMAT = "keepwell.model/v2"
@@ -24,10 +27,6 @@ MANIFEST = "manifest.json"
 FILES = ("churn.cbm", "trees.json")  # without these nothing scores; a manifest may name more
 FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}\.[a-z0-9]{1,10}")
 SMOKE_TOLERANCE = 1e-9
-NAMES = (*(feature.name for feature in NUMERIC), *(feature.name for feature in CATEGORIES))
-TOP_FACTORS = 8
-
-__all__ = ["Factor", "ModelArtifactError", "Scorer", "artifact_version", "file_hash"]
 
 
 class ModelArtifactError(Exception):
@@ -45,6 +44,11 @@ def artifact_version(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def files_of(times: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the files of an artifact besides its manifest and card, from its section `time_to_churn`."""
+    return FILES if times["no_estimate_reason"] else (*FILES, *HAZARD_FILES)
+
+
 def parse_manifest(data: bytes) -> dict[str, Any]:
     """Return a manifest; raises ModelArtifactError unless it is whole, of a model that can be served here, and names sound files."""
     try:
@@ -57,14 +61,14 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
             raise ModelArtifactError("manifest.json was changed after it was made")
         if manifest["feature_schema"] != FEATURE_SCHEMA_HASH:
             raise ModelArtifactError("the model was trained on another feature schema")
-        _check_names(manifest["files"])
+        _check_names(manifest["files"], files_of(manifest["time_to_churn"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelArtifactError(f"manifest.json is not a manifest: {type(error).__name__}: {error}") from error
     return manifest
 
 
-def _check_names(files: Mapping[str, str]) -> None:
-    missing = [name for name in FILES if name not in files]
+def _check_names(files: Mapping[str, str], needed: tuple[str, ...]) -> None:
+    missing = [name for name in needed if name not in files]
     if missing:
         raise ModelArtifactError(f"the manifest names no {missing[0]}")
     for name in files:
@@ -87,10 +91,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 class Scorer:
     """A loaded model. Safe to share between threads."""
 
-    def __init__(self, manifest: Mapping[str, Any], trees: Trees) -> None:
+    def __init__(self, manifest: Mapping[str, Any], trees: Trees, times: ChurnTimes | None) -> None:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self._trees = trees
+        self._times = times
+        self._shapley = shapley_table(trees)
         self._calibration = calibration_of(manifest["calibration"])
         self._encodings: list[dict[str, float]] = [manifest["encodings"][feature.name] for feature in CATEGORIES]
         self._base_rate: float = manifest["base_rate"]
@@ -105,12 +111,12 @@ class Scorer:
         """
         manifest = read_manifest(folder)
         try:
-            scorer = cls(manifest, trees_of(json.loads((folder / "trees.json").read_text())))
+            trees = trees_of(json.loads((folder / "trees.json").read_text()))
+            scorer = cls(manifest, trees, _times(folder, manifest["time_to_churn"]))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelArtifactError(f"{folder.name}: {type(error).__name__}: {error}") from error
         smoke = manifest["smoke"]
-        inputs = np.array([[np.nan if x is None else x for x in row] for row in smoke["inputs"]])
-        if np.abs(scorer._trees.raw(inputs) - np.array(smoke["raw"])).max() > SMOKE_TOLERANCE:
+        if np.abs(trees.raw(smoke_inputs(smoke)) - np.array(smoke["raw"])).max() > SMOKE_TOLERANCE:
             raise ModelArtifactError("the trees do not give the smoke vectors' scores")
         return scorer
 
@@ -135,15 +141,36 @@ class Scorer:
         Source: the trees' log-odds through the artifact's calibration.
 
         """
-        return self._calibration.apply(self._trees.raw(self.encode(numeric, categories)))
+        return self._probability(self.encode(numeric, categories))
 
-    def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> list[Factor]:
-        """Return the features of one lead that moved its log-odds most, largest first; (k,) numbers and a tuple of categories."""
-        row = self.encode(numeric[None, :], [categories])[0]
-        contributions = self._trees.contributions(row) * self._calibration.slope
-        shown = [
-            *("unknown" if np.isnan(x) else f"{x:g}" for x in numeric),
-            *(value or "unknown" for value in categories),
-        ]
-        order = np.argsort(-np.abs(contributions), kind="stable")[:TOP_FACTORS]
-        return [Factor(NAMES[place], shown[place], float(contributions[place])) for place in order]
+    def _probability(self, inputs: FloatArray) -> FloatArray:
+        return self._calibration.apply(self._trees.raw(inputs))
+
+    def assess(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> tuple[FloatArray, list[Estimate]]:
+        """Return the churn probabilities of `score`, and with each when the lead will leave, or why that is not known."""
+        inputs = self.encode(numeric, categories)
+        if self._times is None:
+            return self._probability(inputs), [(None, NoEstimateReason.NOT_BETTER)] * len(numeric)
+        return self._probability(inputs), self._times.estimates(inputs)
+
+    def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> Explanation:
+        """Return the features of one lead that moved its log-odds most, largest first; (k,) numbers and a tuple of categories.
+
+        Base and contributions add up to the log-odds of the probability that `score` gives; with an isotonic calibration, which no sum can
+        follow, to the trees' log-odds before it.
+        """
+        inputs = self.encode(numeric[None, :], [categories])
+        slope, intercept = self._calibration.slope, self._calibration.intercept
+        contributions = self._shapley.contributions(self._trees.leaves(inputs)[0], inputs.shape[1]) * slope
+        values = [*map(number_shown, numeric.tolist()), *(value or "unknown" for value in categories)]
+        return explained(slope * self._shapley.expected + intercept, contributions.tolist(), values)
+
+
+def _times(folder: Path, section: Mapping[str, Any]) -> ChurnTimes | None:
+    """Return the model of time to churn; None where the artifact says that it has none."""
+    if section["no_estimate_reason"]:
+        return None
+    trees = hazard_trees(trees_of(json.loads((folder / HAZARD_FILES[1]).read_text())))
+    if worst_difference(trees, section["smoke"]) > SMOKE_TOLERANCE:
+        raise ModelArtifactError("the hazard trees do not give the smoke vectors' log-odds")
+    return ChurnTimes(trees, section["silence_days"])

@@ -2,6 +2,7 @@
 
 from keepwell.v1 import decision_pb2 as pb
 
+BEYOND = "beyond 240"
 COLOURS = {"CONTACT": "green", "DEFER": "yellow", "SUPPRESS": "red", "NO_ACTION": "dim", "HELD_OUT": "magenta"}
 
 
@@ -38,7 +39,7 @@ def decision_lines(decision: pb.Decision) -> list[str]:
     colour = COLOURS.get(verdict, "white")
     assessment = decision.assessment
     head = f"[{colour}]{verdict:9}[/] {decision.lead_id}  {stage_name(decision)} (P {assessment.churn_probability:.3f})"
-    lines = [f"{head}  {decision.decision_id}"]
+    lines = [f"{head}  {decision.decision_id}", f"  {_when(assessment)}"]
     for action in decision.interventions:
         lines.append(
             f"  + {channel_name(action.channel)}: {action.playbook}, until {action.expire_time.ToJsonString()}"
@@ -47,8 +48,31 @@ def decision_lines(decision: pb.Decision) -> list[str]:
         lines.append(f"  ! {decision.escalation.target}: {decision.escalation.reason}")
     for suppression in decision.suppressions:
         lines.append(f"  - {_suppression(suppression)}")
+    return [*lines, *_factors(assessment)]
+
+
+def _when(assessment: pb.ChurnRiskAssessment) -> str:
+    """Return when the lead is expected to leave, or why nothing is said."""
+    time = assessment.time_to_churn
+    if not assessment.HasField("time_to_churn"):
+        reason = pb.NoEstimateReason.Name(assessment.no_estimate_reason).removeprefix("NO_ESTIMATE_REASON_")
+        return f"leaves: no estimate ({reason})"
+    middle = f"{assessment.expected_days_to_churn:.0f} d" if assessment.HasField("expected_days_to_churn") else BEYOND
+    early = f"{time.early_days:.0f}" if time.HasField("early_days") else BEYOND
+    late = f"{time.late_days:.0f}" if time.HasField("late_days") else BEYOND
+    chances = (time.probability_7_days, time.probability_30_days, time.probability_90_days)
+    within = ", ".join(f"{days} d {chance:.0%}" for days, chance in zip((7, 30, 90), chances, strict=True))
+    return f"leaves: median {middle}, 10-90 % {early} to {late} d; within {within}"
+
+
+def _factors(assessment: pb.ChurnRiskAssessment) -> list[str]:
+    """Return what moved the score, in words; the log-odds add up to the probability's."""
+    if not assessment.factors:
+        return []
+    lines = [f"  ~ {assessment.base_log_odds:+.3f}  the average lead (log-odds)"]
     for factor in assessment.factors:
-        lines.append(f"  ~ {factor.feature} = {factor.value}: {factor.contribution:+.3f}")
+        value = f": {factor.value}" if factor.value else ""
+        lines.append(f"  ~ {factor.contribution:+.3f}  {factor.meaning}{value}")
     return lines
 
 

@@ -7,9 +7,11 @@ hit alone, is made once for each such pair and laid behind it.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from keepwell.v1 import decision_pb2, decision_service_pb2
 
+from model.survival.estimate import Estimate
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
 from rules.vocabulary import AssessmentSource, Cause, Stage, Verdict
@@ -65,9 +67,24 @@ def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Esc
     )
 
 
+def time_to_churn_fields(estimate: Estimate) -> dict[str, Any]:
+    """Return the fields of a ChurnRiskAssessment that say when the lead will leave, or why nobody knows."""
+    time, reason = estimate
+    if time is None:
+        return {"no_estimate_reason": reason}
+    message = decision_pb2.TimeToChurn(
+        early_days=time.early_days,
+        late_days=time.late_days,
+        probability_7_days=time.within_7_days,
+        probability_30_days=time.within_30_days,
+        probability_90_days=time.within_90_days,
+    )
+    return {"expected_days_to_churn": time.median_days, "time_to_churn": message, "no_estimate_reason": reason}
+
+
 def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
     """Return a decision's bytes without its trace; the same decision gives the same bytes."""
-    assessment = assessed.assessment
+    assessment, why = assessed.assessment, assessed.explanation
     frame = _frame(
         decision.verdict,
         decision.stage,
@@ -87,7 +104,9 @@ def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
         lead_id=decision.lead_id,
         assessment=decision_pb2.ChurnRiskAssessment(
             churn_probability=assessment.churn_probability,
-            factors=[decision_pb2.Factor(feature=f, value=v, contribution=c) for f, v, c in assessed.factors],
+            factors=why and [decision_pb2.Factor(**factor._asdict()) for factor in why.factors],
+            base_log_odds=why and why.base,
+            **time_to_churn_fields(assessed.time_to_churn),
         ),
         interventions=[_intervention(action) for action in decision.interventions],
         suppressions=[_suppression(suppression) for suppression in decision.suppressions],

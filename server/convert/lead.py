@@ -12,6 +12,7 @@ from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
 from rules.vocabulary import Channel, ConsentState
 from server.convert.checks import Checker, instant_of, timestamp_of, wire
+from server.convert.decision import time_to_churn_fields
 from server.convert.escalation import escalation_message
 from server.convert.request import given_profile
 from server.errors import FieldViolation, InvalidFieldsError
@@ -123,6 +124,7 @@ def _assessment(record: LeadRecord) -> decision_pb2.ChurnRiskAssessment | None:
         model_version=last.model_version,
         source=wire(last.source),
         assessed_at=timestamp_of(last.assessed_at),
+        **time_to_churn_fields(last.time_to_churn),
     )
 
 

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from model.activity import DAY_MS, features_of
+from model.explanation import Explanation
 from model.fallback import FallbackScorer
 from model.features import NUMERIC, UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS, FloatArray
-from model.scorer import Factor, Scorer
+from model.scorer import Scorer
+from model.survival.estimate import PROBABILITY_GIVEN, Estimate
 from rules.decision import Assessment
 from rules.facts import MAX_FEATURE_AGE_DAYS
 from rules.vocabulary import AssessmentSource, Cause
@@ -37,12 +39,13 @@ class Subject(NamedTuple):
 
 
 class Assessed(NamedTuple):
-    """An assessment, what callers have told of the lead's features by now, factors when they were asked for, and whether it is the last one."""
+    """An assessment, what callers have told of the lead's features by now, and what no rule looks at: when the lead will leave, and why."""
 
     assessment: Assessment
     given: Behaviour
-    factors: tuple[Factor, ...] = ()
-    reused: bool = False
+    time_to_churn: Estimate
+    explanation: Explanation | None = None  # when it was asked for
+    reused: bool = False  # whether the assessment is the last one
     seen: Behaviour | None = None  # what the model scored
 
 
@@ -116,15 +119,15 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
         probability, as_of = request.churn_probability, now if record.activity_at else told.as_of
         if probability is not None:
             assessment = Assessment(probability, AssessmentSource.CALLER, "", now, "", as_of)
-            assessed.append(Assessed(assessment, told))
+            assessed.append(Assessed(assessment, told, PROBABILITY_GIVEN))
         elif last is not None:
             assessment = Assessment(*last[:4], "", as_of)
-            assessed.append(Assessed(assessment, told, reused=True))
+            assessed.append(Assessed(assessment, told, last.time_to_churn, reused=True))
         else:
-            score, behaviour = next(scored)
+            (score, time_to_churn), behaviour = next(scored)
             assessment = Assessment(score, model.source, model.scorer.version, now, model.fault, as_of)
-            factors = _factors(model, behaviour) if request.explain else ()
-            assessed.append(Assessed(assessment, told, factors, seen=behaviour))
+            explanation = _explanation(model, behaviour) if request.explain else None
+            assessed.append(Assessed(assessment, told, time_to_churn, explanation, seen=behaviour))
     return assessed
 
 
@@ -155,15 +158,15 @@ def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
     return [row.tobytes() for row in np.where(np.isnan(numbers), _matrix(old), numbers)]
 
 
-def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[float]:
+def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[tuple[float, Estimate]]:
     if not behaviours:
         return []
     numeric = _matrix([behaviour.numeric or UNKNOWN_NUMBERS for behaviour in behaviours])
     categories = [behaviour.categories or UNKNOWN_CATEGORIES for behaviour in behaviours]
-    scores: list[float] = model.scorer.score(numeric, categories).tolist()
-    return scores
+    probabilities, times = model.scorer.assess(numeric, categories)
+    return list(zip(probabilities.tolist(), times, strict=True))
 
 
-def _factors(model: Model, behaviour: Behaviour) -> tuple[Factor, ...]:
+def _explanation(model: Model, behaviour: Behaviour) -> Explanation:
     (numbers,) = _matrix([behaviour.numeric or UNKNOWN_NUMBERS])
-    return tuple(model.scorer.explain(numbers, behaviour.categories or UNKNOWN_CATEGORIES))
+    return model.scorer.explain(numbers, behaviour.categories or UNKNOWN_CATEGORIES)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from model.activity import Activity
 from model.events import EventType
+from model.survival.estimate import Estimate
 from rules.lead import LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, Channel
 from server.store.effects import Effect
@@ -13,13 +14,14 @@ from server.store.keys import Partition
 
 
 class LastAssessment(NamedTuple):
-    """The newest churn probability of a lead, for whoever looks at it later."""
+    """The newest word on a lead's risk, for whoever looks at it later."""
 
     churn_probability: float
     source: AssessmentSource
     model_version: str
     assessed_at: int
     stands: bool = False  # nothing that a model sees has changed since
+    time_to_churn: Estimate = (None, None)
 
 
 class LeadRecord(NamedTuple):

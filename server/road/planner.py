@@ -236,7 +236,7 @@ class LeadPlanner:
 
 def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:
     probability, source, version, at = assessed.assessment[:4]
-    return LastAssessment(probability, source, version, at, stands)
+    return LastAssessment(probability, source, version, at, stands, assessed.time_to_churn)
 
 
 def _after(record: LeadRecord, facts: Situation, ruling: Ruling, assessed: Assessed) -> LeadRecord:

@@ -17,6 +17,7 @@ import msgpack
 
 from model.activity import Activity, DayCounts
 from model.features import UNKNOWN_NUMBERS
+from model.survival.estimate import Estimate, NoEstimateReason, TimeToChurn
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage
@@ -30,6 +31,9 @@ UNKNOWN_TAILS = [
 ]  # longest first: any tail is a sum of these
 DECIDED_AT = LeadState._fields.index("last_decided_at")
 CONTACT = Struct("<QBII")  # at, channel, playbook, contact_id
+TIME = Struct("<6H")  # TimeToChurn, field by field: days in tenths, probabilities in ten-thousandths
+BEYOND = 0xFFFF
+REASONS: Mapping[int, NoEstimateReason] = {reason: reason for reason in NoEstimateReason}
 STAGES: Mapping[int, Stage] = {stage: stage for stage in Stage}
 SOURCES: Mapping[int, AssessmentSource] = {source: source for source in AssessmentSource}
 CONSENT_STATES: Mapping[int, ConsentState] = {state: state for state in ConsentState}
@@ -119,9 +123,26 @@ def _column(packed: Any, days: int) -> Sequence[int]:
 
 def _packed_assessment(last: LastAssessment, decided_at: int) -> tuple[Any, ...]:
     """Return an assessment without what the record has anyway, and its model's hash as bytes."""
-    probability, source, version, assessed_at, *rest = last
+    probability, source, version, assessed_at, stands, estimate = last
     name = bytes.fromhex(version) if HASH.fullmatch(version) else version
-    return probability, source, name, 0 if assessed_at == decided_at else assessed_at, *rest
+    at = 0 if assessed_at == decided_at else assessed_at
+    return probability, source, name, at, stands, _packed_estimate(*estimate)
+
+
+def _packed_estimate(time: TimeToChurn | None, reason: NoEstimateReason | None) -> bytes | int:
+    if time is None:
+        return reason or 0
+    days = [BEYOND if each is None else round(each * 10) for each in time[:3]]
+    return TIME.pack(*days, *[round(chance * 10_000) for chance in time[3:]])
+
+
+def _estimate(kept: bytes | int) -> Estimate:
+    if isinstance(kept, int):
+        return None, REASONS.get(kept)
+    numbers = TIME.unpack(kept)
+    median, early, late = (None if tenths == BEYOND else tenths / 10 for tenths in numbers[:3])
+    time = TimeToChurn(median, early, late, *[number / 10_000 for number in numbers[3:]])
+    return time, NoEstimateReason.BEYOND_HORIZON if median is None else None
 
 
 def encode_record(record: LeadRecord) -> bytes:
@@ -176,10 +197,16 @@ def _state(stage: int, since: int, below: int | None, contacts: bytes, consent: 
 
 
 def _assessment(
-    decided_at: int, probability: float, source: int, name: str | bytes, at: int, *rest: Any
+    decided_at: int,
+    probability: float,
+    source: int,
+    name: str | bytes,
+    at: int,
+    stands: bool = False,
+    kept: bytes | int = 0,
 ) -> LastAssessment:
     version = name.hex() if isinstance(name, bytes) else name
-    return LastAssessment(probability, SOURCES[source], version, at or decided_at, *rest)
+    return LastAssessment(probability, SOURCES[source], version, at or decided_at, stands, _estimate(kept))
 
 
 def _activity(days: Sequence[Any], *rest: int) -> Activity:

@@ -93,6 +93,8 @@ def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn:
     server, store = cost(keepwell, partial(ask, keepwell.address, check=True))
     many = requests(calls * 2, 20_000, f"s{turn}")
     batch, batch_store = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, many, STREAM_SIZE)))
+    explained = requests(calls * 2, 20_000, f"x{turn}", explain=True)
+    why = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, explained, STREAM_SIZE)))[0]
     events = asyncio.run(event_to_watcher(keepwell.address, f"e{turn}", EVENT_LEADS, EVENT_LEADS_PER_SECOND))
     single = requests(100, 20_000, f"p{turn}")
     return {
@@ -105,6 +107,7 @@ def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn:
         "stream": batch,
         "stream store": batch_store,
         "stream, both": batch + batch_store,
+        "explain": why - batch,  # what a decision in a stream costs the server more with its factors
         "event to watcher p50": statistics.median(events),
         "event to watcher p99": events[int(len(events) * 0.99)],
         "p50 bare echo": statistics.median(asyncio.run(unary(bare.address, single, 1, check=False))),

@@ -16,7 +16,7 @@ STREAM = "/keepwell.v1.DecisionService/DecideStream"
 NUMBERS_GIVEN = 20  # as the yardsticks of other systems were measured with
 
 
-def requests(count: int, leads: int, tag: str) -> list[decision_service_pb2.DecideRequest]:
+def requests(count: int, leads: int, tag: str, *, explain: bool = False) -> list[decision_service_pb2.DecideRequest]:
     """Return requests for random leads with twenty numbers and three categories; the same for the same arguments."""
     draw = np.random.default_rng(7)
     given = NUMERIC[:NUMBERS_GIVEN]
@@ -29,7 +29,9 @@ def requests(count: int, leads: int, tag: str) -> list[decision_service_pb2.Deci
         )
         lead_id = f"lead-{draw.integers(leads)}"
         made.append(
-            decision_service_pb2.DecideRequest(request_id=f"{tag}-{number}", lead_id=lead_id, features=features)
+            decision_service_pb2.DecideRequest(
+                request_id=f"{tag}-{number}", lead_id=lead_id, features=features, explain=explain
+            )
         )
     return made
 

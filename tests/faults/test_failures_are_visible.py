@@ -50,6 +50,8 @@ def test_a_damaged_model_is_replaced_by_the_fallback_with_a_reason(tmp_path: Pat
     assert assessment.source == pb.ASSESSMENT_SOURCE_FALLBACK
     assert assessment.model_version == "fallback-1"
     assert assessment.degraded_reason == "model not loaded: churn.cbm was changed after it was made"
+    assert not assessment.HasField("expected_days_to_churn")
+    assert assessment.no_estimate_reason == pb.NO_ESTIMATE_REASON_MODEL_UNAVAILABLE
     assert running.stop() == 0
 
 

@@ -320,6 +320,46 @@ ASSESSMENT_SOURCE_FALLBACK: AssessmentSource.ValueType  # 3
 """The shipped formula, because the model could not be used; see degraded_reason."""
 global___AssessmentSource = AssessmentSource
 
+class _NoEstimateReason:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _NoEstimateReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_NoEstimateReason.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    NO_ESTIMATE_REASON_UNSPECIFIED: _NoEstimateReason.ValueType  # 0
+    """Not set: there is one."""
+    NO_ESTIMATE_REASON_PROBABILITY_GIVEN: _NoEstimateReason.ValueType  # 1
+    """The caller gave the probability, so nothing was asked of the model."""
+    NO_ESTIMATE_REASON_MODEL_UNAVAILABLE: _NoEstimateReason.ValueType  # 2
+    """The model could not be used; see degraded_reason."""
+    NO_ESTIMATE_REASON_NOT_BETTER: _NoEstimateReason.ValueType  # 3
+    """On held-out leads the model of when was no better than simpler ones: its card has the figures."""
+    NO_ESTIMATE_REASON_ACTIVITY_UNKNOWN: _NoEstimateReason.ValueType  # 4
+    """It is not known when the lead was last active."""
+    NO_ESTIMATE_REASON_SILENT_ALREADY: _NoEstimateReason.ValueType  # 5
+    """The lead has been silent for so long that it counts as having left."""
+    NO_ESTIMATE_REASON_BEYOND_HORIZON: _NoEstimateReason.ValueType  # 6
+    """Fewer than half of such leads leave within 240 days, and nothing is said beyond them; `time_to_churn` is set."""
+
+class NoEstimateReason(_NoEstimateReason, metaclass=_NoEstimateReasonEnumTypeWrapper):
+    """Why there is no `expected_days_to_churn`."""
+
+NO_ESTIMATE_REASON_UNSPECIFIED: NoEstimateReason.ValueType  # 0
+"""Not set: there is one."""
+NO_ESTIMATE_REASON_PROBABILITY_GIVEN: NoEstimateReason.ValueType  # 1
+"""The caller gave the probability, so nothing was asked of the model."""
+NO_ESTIMATE_REASON_MODEL_UNAVAILABLE: NoEstimateReason.ValueType  # 2
+"""The model could not be used; see degraded_reason."""
+NO_ESTIMATE_REASON_NOT_BETTER: NoEstimateReason.ValueType  # 3
+"""On held-out leads the model of when was no better than simpler ones: its card has the figures."""
+NO_ESTIMATE_REASON_ACTIVITY_UNKNOWN: NoEstimateReason.ValueType  # 4
+"""It is not known when the lead was last active."""
+NO_ESTIMATE_REASON_SILENT_ALREADY: NoEstimateReason.ValueType  # 5
+"""The lead has been silent for so long that it counts as having left."""
+NO_ESTIMATE_REASON_BEYOND_HORIZON: NoEstimateReason.ValueType  # 6
+"""Fewer than half of such leads leave within 240 days, and nothing is said beyond them; `time_to_churn` is set."""
+global___NoEstimateReason = NoEstimateReason
+
 class _DecisionCause:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -482,22 +522,69 @@ class Factor(google.protobuf.message.Message):
     FEATURE_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     CONTRIBUTION_FIELD_NUMBER: builtins.int
+    MEANING_FIELD_NUMBER: builtins.int
     feature: builtins.str
     """Name in the feature schema."""
     value: builtins.str
     """Its value; "unknown" when it has none."""
     contribution: builtins.float
-    """What it added to the log-odds of churn; all contributions and the model's base add up to the score."""
+    """What it added to the log-odds of churn; all contributions and `base_log_odds` add up to those of churn_probability."""
+    meaning: builtins.str
+    """What the feature means, in plain words, with its unit."""
     def __init__(
         self,
         *,
         feature: builtins.str = ...,
         value: builtins.str = ...,
         contribution: builtins.float = ...,
+        meaning: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["contribution", b"contribution", "feature", b"feature", "value", b"value"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["contribution", b"contribution", "feature", b"feature", "meaning", b"meaning", "value", b"value"]) -> None: ...
 
 global___Factor = Factor
+
+@typing.final
+class TimeToChurn(google.protobuf.message.Message):
+    """When a lead is expected to leave: within how many days, to a tenth, which share of such leads has left. Days count from `assessed_at`.
+    A lead leaves at its last activity before a long silence (how long, says the model's card; 42 days in the shipped one), so 0 means that
+    the silence may have begun by now. This is a second model beside `churn_probability`, which is about silence in the next 30 days: the two
+    need not agree.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EARLY_DAYS_FIELD_NUMBER: builtins.int
+    LATE_DAYS_FIELD_NUMBER: builtins.int
+    PROBABILITY_7_DAYS_FIELD_NUMBER: builtins.int
+    PROBABILITY_30_DAYS_FIELD_NUMBER: builtins.int
+    PROBABILITY_90_DAYS_FIELD_NUMBER: builtins.int
+    early_days: builtins.float
+    """One in ten has left within so many days; absent: beyond 240."""
+    late_days: builtins.float
+    """Nine in ten have left within so many days; absent: beyond 240."""
+    probability_7_days: builtins.float
+    """Probability of leaving within 7 days."""
+    probability_30_days: builtins.float
+    """Within 30 days."""
+    probability_90_days: builtins.float
+    """Within 90 days."""
+    def __init__(
+        self,
+        *,
+        early_days: builtins.float | None = ...,
+        late_days: builtins.float | None = ...,
+        probability_7_days: builtins.float = ...,
+        probability_30_days: builtins.float = ...,
+        probability_90_days: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_early_days", b"_early_days", "_late_days", b"_late_days", "early_days", b"early_days", "late_days", b"late_days"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_early_days", b"_early_days", "_late_days", b"_late_days", "early_days", b"early_days", "late_days", b"late_days", "probability_30_days", b"probability_30_days", "probability_7_days", b"probability_7_days", "probability_90_days", b"probability_90_days"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_early_days", b"_early_days"]) -> typing.Literal["early_days"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_late_days", b"_late_days"]) -> typing.Literal["late_days"] | None: ...
+
+global___TimeToChurn = TimeToChurn
 
 @typing.final
 class ChurnRiskAssessment(google.protobuf.message.Message):
@@ -513,25 +600,40 @@ class ChurnRiskAssessment(google.protobuf.message.Message):
     SOURCE_FIELD_NUMBER: builtins.int
     DEGRADED_REASON_FIELD_NUMBER: builtins.int
     ASSESSED_AT_FIELD_NUMBER: builtins.int
+    TIME_TO_CHURN_FIELD_NUMBER: builtins.int
+    NO_ESTIMATE_REASON_FIELD_NUMBER: builtins.int
+    BASE_LOG_ODDS_FIELD_NUMBER: builtins.int
     churn_probability: builtins.float
     """Calibrated, in [0, 1]."""
     stage: global___InterventionStage.ValueType
     """The stage it is treated as, after the policy's hysteresis."""
     expected_days_to_churn: builtins.float
-    """Days until the lead is expected to leave; absent when there is no estimate."""
+    """Days until the lead is expected to leave: within them half of such leads have left; see TimeToChurn. Never more than 240.
+    Absent when there is no estimate; `no_estimate_reason` says why.
+    """
     model_version: builtins.str
     """Version of the model: the hash of its artifact."""
     source: global___AssessmentSource.ValueType
     """Where the probability came from."""
     degraded_reason: builtins.str
     """Why the model was not used although it should have been; empty otherwise."""
+    no_estimate_reason: global___NoEstimateReason.ValueType
+    """Why there is no expected_days_to_churn; unspecified when there is one."""
+    base_log_odds: builtins.float
+    """Log-odds of the average lead, before any factor; set with `factors`."""
     @property
     def factors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Factor]:
-        """What moved the score most; only when `explain` was asked for and the model scored."""
+        """What moved the score most, the largest first, and last what all other features did together, as the feature "other".
+        Only when `explain` was asked for and the model, or the shipped formula, scored.
+        """
 
     @property
     def assessed_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was made: earlier than the decision where the last one was used again, because nothing that the model sees had changed."""
+
+    @property
+    def time_to_churn(self) -> global___TimeToChurn:
+        """The band and the probabilities around expected_days_to_churn; absent when there is no estimate."""
 
     def __init__(
         self,
@@ -544,9 +646,15 @@ class ChurnRiskAssessment(google.protobuf.message.Message):
         source: global___AssessmentSource.ValueType = ...,
         degraded_reason: builtins.str = ...,
         assessed_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        time_to_churn: global___TimeToChurn | None = ...,
+        no_estimate_reason: global___NoEstimateReason.ValueType = ...,
+        base_log_odds: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_expected_days_to_churn", b"_expected_days_to_churn", "assessed_at", b"assessed_at", "expected_days_to_churn", b"expected_days_to_churn"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_expected_days_to_churn", b"_expected_days_to_churn", "assessed_at", b"assessed_at", "churn_probability", b"churn_probability", "degraded_reason", b"degraded_reason", "expected_days_to_churn", b"expected_days_to_churn", "factors", b"factors", "model_version", b"model_version", "source", b"source", "stage", b"stage"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_base_log_odds", b"_base_log_odds", "_expected_days_to_churn", b"_expected_days_to_churn", "assessed_at", b"assessed_at", "base_log_odds", b"base_log_odds", "expected_days_to_churn", b"expected_days_to_churn", "time_to_churn", b"time_to_churn"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_base_log_odds", b"_base_log_odds", "_expected_days_to_churn", b"_expected_days_to_churn", "assessed_at", b"assessed_at", "base_log_odds", b"base_log_odds", "churn_probability", b"churn_probability", "degraded_reason", b"degraded_reason", "expected_days_to_churn", b"expected_days_to_churn", "factors", b"factors", "model_version", b"model_version", "no_estimate_reason", b"no_estimate_reason", "source", b"source", "stage", b"stage", "time_to_churn", b"time_to_churn"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_base_log_odds", b"_base_log_odds"]) -> typing.Literal["base_log_odds"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_expected_days_to_churn", b"_expected_days_to_churn"]) -> typing.Literal["expected_days_to_churn"] | None: ...
 
 global___ChurnRiskAssessment = ChurnRiskAssessment

@@ -1,0 +1,1 @@
+"""Time to churn: when a lead will leave, beside whether it will; labels, models, their comparison, and what is served."""

@@ -1,0 +1,96 @@
+"""Time to churn as it is served: a lead's median, its 10-90 % band and three probabilities, or why there is no estimate.
+
+A second model beside the churn probability. That one is about silence within 30 days; this one about when a silence of `silence_days` begins.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from model.features import FloatArray, number_place
+from model.survival.curves import EARLY, EDGES, LATE, MEDIAN, PERIOD_DAYS, PERIODS, days_until
+from model.survival.hazard import HazardTrees
+
+HAZARD_FILES = ("hazard.cbm", "hazard.json")  # CatBoost's own, and the same trees as numbers
+BY_30_DAYS, BY_90_DAYS = EDGES.tolist().index(30), EDGES.tolist().index(90)
+WEEK = 7 / PERIOD_DAYS  # of the first period
+RECENCY = number_place("days_since_last_activity")
+
+
+class NoEstimateReason(IntEnum):
+    """Why a lead has no median; the numbers are the contract's."""
+
+    PROBABILITY_GIVEN = 1
+    MODEL_UNAVAILABLE = 2
+    NOT_BETTER = 3
+    ACTIVITY_UNKNOWN = 4
+    SILENT_ALREADY = 5
+    BEYOND_HORIZON = 6
+
+
+class TimeToChurn(NamedTuple):
+    """When a lead will leave, in days from now; None: beyond the horizon of 240 days. 0: it may have begun its silence already.
+
+    Days in tenths, probabilities in ten-thousandths: nobody knows it better, and a record keeps them in 12 bytes without a loss.
+    """
+
+    median_days: float | None
+    early_days: float | None  # one in ten such leads has left by then
+    late_days: float | None  # nine in ten
+    within_7_days: float  # probability
+    within_30_days: float
+    within_90_days: float
+
+
+Estimate = tuple[TimeToChurn | None, NoEstimateReason | None]  # both only beyond the horizon
+PROBABILITY_GIVEN: Estimate = (None, NoEstimateReason.PROBABILITY_GIVEN)
+
+
+class ChurnTimes:
+    """A hazard model that serves. Safe to share between threads."""
+
+    def __init__(self, trees: HazardTrees, silence_days: int) -> None:
+        self.trees = trees
+        self._silence_days = silence_days
+
+    def estimates(self, inputs: FloatArray) -> list[Estimate]:
+        """Return what is known of each lead with inputs (n, k), or why nothing is."""
+        curves: list[list[float]] = np.round(1 - self.trees.stays(inputs), 4).tolist()
+        recency: list[float] = inputs[:, RECENCY].tolist()
+        return [self._estimate(left, silent) for left, silent in zip(curves, recency, strict=True)]
+
+    def _estimate(self, left: list[float], silent_days: float) -> Estimate:
+        if silent_days > self._silence_days:
+            return None, NoEstimateReason.SILENT_ALREADY
+        if silent_days != silent_days:  # noqa: PLR0124 (NaN)
+            return None, NoEstimateReason.ACTIVITY_UNKNOWN
+        median = _tenths(days_until(left, MEDIAN))
+        found = TimeToChurn(
+            median,
+            _tenths(days_until(left, EARLY)),
+            _tenths(days_until(left, LATE)),
+            int((left[0] + (left[1] - left[0]) * WEEK) * 10_000 + 0.5) / 10_000,
+            left[BY_30_DAYS],
+            left[BY_90_DAYS],
+        )
+        return found, NoEstimateReason.BEYOND_HORIZON if median is None else None
+
+
+def _tenths(days: float | None) -> float | None:
+    return None if days is None else int(days * 10 + 0.5) / 10
+
+
+def worst_difference(trees: HazardTrees, smoke: Mapping[str, Any]) -> float:
+    """Return how far the trees are from the log-odds that CatBoost gave for the smoke vectors; infinite when the shapes differ."""
+    expected = np.array(smoke["raw"])
+    inputs = smoke_inputs(smoke)
+    if expected.shape != (len(inputs), PERIODS):
+        return float("inf")
+    return float(np.abs(trees.raw(inputs) - expected).max())
+
+
+def smoke_inputs(smoke: Mapping[str, Any]) -> FloatArray:
+    """Return the inputs of smoke vectors, (n, k); what is unknown is null in the manifest and NaN here."""
+    return np.array([[np.nan if x is None else x for x in row] for row in smoke["inputs"]], dtype=np.float64)

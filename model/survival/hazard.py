@@ -1,0 +1,99 @@
+"""The hazard model: in each period, how likely a lead that is still there is to leave; evaluated natively, equal to CatBoost.
+
+The period is one input of the trees, the last. Which side of its borders a period lies on is the same for every lead, so each tree becomes a
+table: a row of log-odds over all periods for each answer to the questions about the lead. A lead is one row of each tree, added up.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.features import CATEGORIES, NUMERIC, FloatArray
+from model.survival.cohort import Durations
+from model.survival.curves import EDGES, PERIODS
+from model.trees import Trees
+
+PERIOD_INPUT = len(NUMERIC) + len(CATEGORIES)
+QUESTIONS = 4  # a tree's levels: four answers of one byte each are one 32-bit word
+ANSWERS = 1 << QUESTIONS
+GATHER_BITS, TOP_BYTE, ANSWER_BITS = np.uint32(0x01020408), np.uint32(24), np.uint32(ANSWERS - 1)  # see _rows
+
+
+def person_periods(inputs: FloatArray, durations: Durations) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return one row for each period that each lead is known to have entered, its number behind the inputs, and whether it left in it.
+
+    A period counts only where it would be known of everybody in the snapshot how it ended; else those who left would count and the
+    others would not. Source: Singer and Willett (1993), discrete-time survival.
+    """
+    last = np.searchsorted(EDGES, durations.days, side="left")
+    known = np.searchsorted(EDGES, durations.known_days, side="right")
+    leaves = durations.observed & (last < known)
+    entered = np.where(leaves, last + 1, known)
+    row = np.repeat(np.arange(len(inputs)), entered)
+    period = np.arange(len(row)) - np.repeat(np.cumsum(entered) - entered, entered)
+    return np.column_stack([inputs[row], period]), leaves[row] & (period == last[row])
+
+
+def by_period(inputs: FloatArray) -> FloatArray:
+    """Return each lead once for each period, the period's number behind its inputs: what CatBoost itself is asked."""
+    return np.column_stack([np.repeat(inputs, PERIODS, axis=0), np.tile(np.arange(PERIODS), len(inputs))])
+
+
+class HazardTrees(NamedTuple):
+    """The questions about the lead, QUESTIONS for each tree, and PERIODS log-odds for each tree and answer: (t x ANSWERS, PERIODS)."""
+
+    features: NDArray[np.intp]
+    borders: NDArray[np.float32]
+    table: FloatArray
+    starts: NDArray[np.intp]
+    bias: float
+
+    def raw(self, inputs: FloatArray) -> FloatArray:
+        """Return the log-odds of leaving in each period, shape (n, PERIODS), of leads with inputs (n, k).
+
+        Trees are added in their order, so a lead's figures do not depend on who else is in the batch.
+        """
+        return np.asarray(self.table.take(self._rows(inputs.astype(np.float32)), axis=0).sum(axis=0) + self.bias)
+
+    def _rows(self, inputs: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Return which row of the table each tree gives each lead, (t, n)."""
+        answers = (inputs.take(self.features, axis=1) > self.borders).view(np.uint32)
+        # The product gathers the lowest bit of each byte in the highest byte, without carries: the answers as a number
+        # (on little-endian machines; the smoke vectors would not come out on another).
+        return ((answers * GATHER_BITS >> TOP_BYTE & ANSWER_BITS) + self.starts).T
+
+    def stays(self, inputs: FloatArray) -> FloatArray:
+        """Return the survival curves, shape (n, PERIODS): falling, in [0, 1]."""
+        return np.asarray(np.cumprod(1 / (1 + np.exp(self.raw(inputs))), axis=1))
+
+
+def hazard_trees(trees: Trees, period_input: int = PERIOD_INPUT) -> HazardTrees:
+    """Return the tables of trees that were trained on `person_periods`; input `period_input`, the last one, is the period.
+
+    Raises:
+        ValueError: A tree asks more than QUESTIONS questions.
+
+    """
+    if np.isfinite(trees.borders[QUESTIONS:]).any():
+        raise ValueError(f"a hazard tree may have {QUESTIONS} levels")
+    features, borders = trees.features[:QUESTIONS], trees.borders[:QUESTIONS]
+    about_period = features == period_input
+    answers = np.arange(ANSWERS)[:, None] >> np.arange(QUESTIONS) & 1
+    periods = np.arange(PERIODS, dtype=np.float32)
+    count = features.shape[1]
+    table = np.empty((count, ANSWERS, PERIODS))
+    for tree in range(count):
+        asked = (periods[:, None] > borders[:, tree]).astype(np.intp)
+        known = np.where(about_period[:, tree], asked[None], answers[:, None])
+        leaves = (known << np.arange(QUESTIONS)).sum(axis=2)
+        table[tree] = trees.values[tree, leaves] * trees.scale
+    lead_features = np.where(about_period, 0, features)
+    lead_borders = np.where(about_period, np.float32(np.inf), borders)
+    return HazardTrees(
+        lead_features.T.ravel(),
+        lead_borders.T.ravel(),
+        table.reshape(count * ANSWERS, PERIODS),
+        np.arange(count, dtype=np.intp) * ANSWERS,
+        trees.bias,
+    )

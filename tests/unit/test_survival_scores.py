@@ -1,0 +1,155 @@
+"""The yardsticks, against figures worked out by hand."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.survival.cohort import Durations, days_until_silence
+from model.survival.comparison import why_no_estimate
+from model.survival.cox import fit_cox
+from model.survival.kaplan_meier import censoring_curve, kaplan_meier
+from model.survival.scores import brier_at, concordance, gain, integrated_errors, ipcw_concordance
+
+
+def array(*values: float) -> NDArray[np.float64]:
+    return np.array(values, dtype=np.float64)
+
+
+def durations(days: list[float], observed: list[bool]) -> Durations:
+    return Durations(array(*days), np.array(observed), array(*[10.0] * len(days)))
+
+
+# Leads a to e leave on day 1 and 2, are lost on day 2, leave on day 3, are lost on day 4.
+CENSORED = durations([1, 2, 2, 3, 4], [True, True, False, True, False])
+WHOLE = durations([1, 2, 3, 4], [True, True, True, True])
+
+
+def test_kaplan_meier_takes_the_lost_out_of_those_at_risk() -> None:
+    curve = kaplan_meier(CENSORED.days, CENSORED.observed)
+    assert curve.at(array(0, 1, 2, 2.9, 3, 9)) == pytest.approx([1, 0.8, 0.6, 0.6, 0.3, 0.3])
+
+
+def test_kaplan_meier_without_losses_is_the_share_that_is_left() -> None:
+    curve = kaplan_meier(WHOLE.days, WHOLE.observed)
+    assert curve.at(array(0.5, 1, 3.5, 4)) == pytest.approx([1, 0.75, 0.25, 0])
+
+
+def test_who_leaves_on_a_day_was_watched_on_it() -> None:
+    curve = censoring_curve(CENSORED.days, CENSORED.observed)
+    assert curve.before(array(2)) == pytest.approx([1])
+    assert curve.at(array(1, 2, 3, 4)) == pytest.approx([1, 2 / 3, 2 / 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("expected", "share"),
+    [((1, 3, 2, 4, 5), 7 / 8), ((1, 2, 2, 4, 5), 7.5 / 8), ((5, 4, 3, 2, 1), 0), ((7, 7, 7, 7, 7), 4 / 8)],
+)
+def test_concordance_counts_the_pairs_that_can_be_known(expected: tuple[float, ...], share: float) -> None:
+    assert concordance(array(*expected), CENSORED) == pytest.approx(share)
+
+
+def test_concordance_without_losses_is_that_of_all_pairs() -> None:
+    assert concordance(array(1, 2, 4, 3), WHOLE) == pytest.approx(5 / 6)
+
+
+def test_nobody_who_left_leaves_no_pair_to_compare() -> None:
+    with pytest.raises(ValueError, match="no two leads"):
+        concordance(array(1, 2), durations([3, 4], [False, False]))
+
+
+def test_pairs_count_more_where_fewer_were_watched() -> None:
+    # a has 4 pairs of weight 1, b 3 of which one is wrong, d one of weight 1 / (2/3)^2.
+    assert ipcw_concordance(array(1, 3, 2, 4, 5), CENSORED, 10) == pytest.approx(8.25 / 9.25)
+    assert ipcw_concordance(array(1, 3, 2, 4, 5), CENSORED, 3) == pytest.approx(6 / 7)
+
+
+def test_brier_without_losses_is_the_mean_squared_error() -> None:
+    assert brier_at(array(0.2, 0.4, 0.6, 0.9), WHOLE, 2.5) == pytest.approx(0.0925)
+
+
+def test_brier_weighs_up_for_those_who_were_lost() -> None:
+    # c was lost before; d and e stand for it and count 1.5 each.
+    assert brier_at(array(0.2, 0.4, 0.9, 0.6, 0.9), CENSORED, 2.5) == pytest.approx(0.091)
+
+
+def test_brier_refuses_a_day_that_nobody_was_watched_for() -> None:
+    with pytest.raises(ValueError, match="nobody was watched for 4 days"):
+        brier_at(array(0.5, 0.5, 0.5, 0.5, 0.5), CENSORED, 4)
+
+
+def test_integrated_brier_is_the_mean_over_the_days() -> None:
+    stays = np.stack([array(1, 1, 1, 1), array(0.2, 0.4, 0.6, 0.9)], axis=1)
+    assert integrated_errors(stays, WHOLE, array(0.5, 2.5)) == pytest.approx(array(0.02, 0.08, 0.08, 0.005))
+    assert integrated_errors(stays, WHOLE, array(0.5, 2.5)).mean() == pytest.approx(0.0925 / 2)
+
+
+def test_a_gain_is_as_sure_as_there_are_leads() -> None:
+    # Differences 1, 1, 3, 3: mean 2, deviations of 1 from it; the interval is 1.96 standard errors.
+    errors, other = array(0, 0, 0, 0), array(1, 1, 3, 3)
+    assert gain(errors, other, np.arange(4)) == pytest.approx((2, 2 - 1.96 / 2, 2 + 1.96 / 2), abs=1e-4)
+    assert gain(errors, other, np.array([5, 5, 7, 7])) == pytest.approx(
+        (2, 2 - 1.96 * 0.7071, 2 + 1.96 * 0.7071), abs=1e-3
+    )
+
+
+def test_cox_maximises_the_partial_likelihood_with_its_ridge() -> None:
+    # The lead at +1 leaves before the one at -1: the weight b solves b = 10 / (1 + exp(2 b)).
+    cox = fit_cox(np.array([[1.0], [-1.0]]), durations([1, 2], [True, True]))
+    assert cox.weights == pytest.approx([1.0640], abs=1e-4)
+
+
+def test_cox_that_knows_nothing_of_the_leads_is_the_curve_of_everybody() -> None:
+    cox = fit_cox(np.full((3, 1), 7.0), durations([1, 2, 3], [True, True, True]))
+    assert cox.stays(np.array([[7.0]]), array(0.5, 2.5))[0] == pytest.approx([1, np.exp(-1 / 3 - 1 / 2)])
+
+
+@pytest.mark.parametrize(
+    ("days", "snapshot", "expected", "left"),
+    [
+        ("x.x.......", 2, 0, True),
+        ("x.........", 2, 0, True),
+        ("x.x..x....", 2, 3, True),  # two silent days are not three
+        ("x.x...x..x", 2, 0, True),  # three are, even of one who comes back
+        ("x.x...x..x", 4, 0, True),  # begun before the snapshot
+        ("x.x..x..x.", 2, 4, False),  # of day 9 nobody knows yet: all are watched to day 6
+        ("x.x..xx...", 2, 4, True),
+        ("x.x..x.x..", 2, 4, False),
+    ],
+)
+def test_a_lead_leaves_at_its_last_activity_before_three_silent_days(
+    days: str, snapshot: int, expected: float, left: bool
+) -> None:
+    active = np.array([[letter == "x" for letter in days]])
+    found = days_until_silence(active, snapshot, 3)
+    assert (found.days[0], found.observed[0], found.known_days[0]) == (expected, left, 6 - snapshot)
+
+
+def test_a_snapshot_needs_a_silence_of_days_after_it() -> None:
+    active = np.ones((1, 10), dtype=bool)
+    assert days_until_silence(active, 6, 3).known_days[0] == 0
+    with pytest.raises(ValueError, match="needs 3 known days after it"):
+        days_until_silence(active, 7, 3)
+
+
+def figures(gain_low: float, hazard: float, cox: float = 0.7, recency: float = 0.6) -> dict[str, object]:
+    models = {"hazard": {"concordance": hazard}, "cox": {"concordance": cox}, "recency": {"concordance": recency}}
+    return {"gain_over_kaplan_meier": [0.01, gain_low, 0.02], "models": models}
+
+
+def test_a_model_that_beats_all_simpler_ones_is_used() -> None:
+    assert why_no_estimate(figures(0.0001, 0.7001)) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (
+            figures(0.0, 0.9),
+            "no better than Kaplan-Meier on held-out leads: integrated Brier score lower by 0.01 [0.0, 0.02]",
+        ),
+        (figures(0.0001, 0.7), "no better than Cox on held-out leads: concordance 0.7 against 0.7"),
+        (figures(0.0001, 0.7, 0.6, 0.7), "no better than recency alone on held-out leads: concordance 0.7 against 0.7"),
+    ],
+)
+def test_a_model_that_only_equals_a_simpler_one_is_not(found: dict[str, object], reason: str) -> None:
+    assert why_no_estimate(found) == reason
