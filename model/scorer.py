@@ -68,12 +68,12 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
 
 
 def _check_names(files: Mapping[str, str], needed: tuple[str, ...]) -> None:
-    missing = [name for name in needed if name not in files]
-    if missing:
-        raise ModelArtifactError(f"the manifest names no {missing[0]}")
     for name in files:
         if not FILE_NAME.fullmatch(name) or name == MANIFEST:
             raise ModelArtifactError(f"the manifest names a file {name!r:.60}: letters, digits, - and _, then a suffix")
+    missing = [name for name in needed if name not in files]
+    if missing:
+        raise ModelArtifactError(f"the manifest names no {missing[0]}")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from keepwell.v1 import model_service_pb2 as messages
 from model.features import LARGEST, NUMERIC
 from rules.vocabulary import Stage
 from server.convert.checks import Checker, timestamp_of, wire
+from server.convert.decision import time_to_churn_fields
 from server.convert.request import given_features
 from server.errors import FieldViolation, InvalidFieldsError
 from server.road.assess import Assessed, Subject
@@ -67,6 +68,7 @@ def assessment_message(assessed: Assessed, stage: Stage) -> decision_pb2.ChurnRi
         source=wire(assessment.source),
         degraded_reason=assessment.degraded_reason,
         assessed_at=timestamp_of(assessment.assessed_at),
+        **time_to_churn_fields(assessed.time_to_churn),
     )
 
 

@@ -41,7 +41,9 @@ def test_a_missing_file_is_named(shipped: Files) -> None:
 
 
 def test_a_file_that_the_manifest_does_not_name_is_refused(shipped: Files) -> None:
-    with pytest.raises(ModelRefusedError, match=r"no file '../evil.py'; its files are churn.cbm, trees.json"):
+    with pytest.raises(
+        ModelRefusedError, match=r"no file '../evil.py'; its files are churn.cbm, hazard.cbm, hazard.json, trees.json"
+    ):
         Assembly(shipped[MANIFEST]).add("../evil.py", b"")
 
 
