@@ -54,6 +54,11 @@ def train_time_to_churn(
     }
 
 
+def without_estimate(reason: str) -> dict[str, Any]:
+    """Return the section `time_to_churn` of an artifact that has no such model, and why."""
+    return {"no_estimate_reason": reason, "metrics": None, "smoke": None}
+
+
 def _fit(rows: FloatArray, left: NDArray[np.bool_], monotone: Sequence[int], seed: int) -> Any:
     from catboost import CatBoostClassifier
 

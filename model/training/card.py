@@ -3,6 +3,7 @@
 from typing import Any
 
 from model.metrics import THRESHOLDS
+from model.training.card_times import time_to_churn
 
 TITLES = {"model": "the model", "bg_nbd": "BG/NBD", "recency_only": "recency alone"}
 SHOWN_SILENCES = (7, 14, 30, 42, 60, 90, 120, 180)
@@ -33,6 +34,8 @@ intervals over whole leads.
 |--:|--:|--|--|
 {rows}
 {_silence(manifest)}
+{time_to_churn(manifest["time_to_churn"], manifest["horizon_days"])}
+
 **Limits.** {limits(manifest)}
 """
 

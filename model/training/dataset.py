@@ -1,6 +1,6 @@
 """What training works on: snapshots by day, whatever they were made from, and which of them test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from model.training.split import usable_test_days
 Progress = Callable[[str, float], None]
 SNAPSHOTS_SHARE = 0.2  # of the whole training, as progress tells it
 SIMULATED_DAYS = 420
+LIVES, LIVES_DAYS = 2, 780  # with fewer leads Cox ranks as well as the hazards do
 
 
 class Dataset(NamedTuple):
@@ -28,13 +29,17 @@ class Dataset(NamedTuple):
     described: dict[str, Any]  # for the manifest
     curve: ReturnCurve | None = None
     silence_days: int | None = None
+    lives: Sequence[History] = ()  # what the time to churn is learned from
 
 
 def from_simulator(leads: int, seed: int, horizon_days: int, silence_days: int | None, progress: Progress) -> Dataset:
     """Return a simulated portfolio's snapshots; raises TrainingDataError for a horizon that is too long for it."""
     progress("simulating", 0.0)
     history = simulated(simulate(leads, SIMULATED_DAYS, seed))
-    return from_history(history, horizon_days, silence_days, {"source": "simulator", "leads": leads}, progress)
+    data = from_history(history, horizon_days, silence_days, {"source": "simulator", "leads": leads}, progress)
+    # When leads leave takes longer to be seen than whether they do.
+    worlds = [simulated(simulate(leads, LIVES_DAYS, seed + 1 + world)) for world in range(LIVES)]
+    return data._replace(lives=worlds)
 
 
 def from_history(
@@ -63,7 +68,7 @@ def from_history(
         snapshots[day] = snapshot(history, day, horizon_days, silence_days)
     if history.first_day is not None:
         described = {**described, "first_date": date_of(history.first_day)}
-    return Dataset(snapshots, horizon_days, horizon_days, tests, end, described, curve, silence_days)
+    return Dataset(snapshots, horizon_days, horizon_days, tests, end, described, curve, silence_days, [history])
 
 
 def date_of(day: int) -> str:

@@ -62,17 +62,21 @@ def fit_until_worse(part: Snapshot, later: Snapshot, settings: Settings) -> Fitt
     return Fitted(model, encoding)
 
 
+def signs(settings: Settings) -> list[int]:
+    """Return for each input which way risk may go: +1, -1, or 0 for either."""
+    return [*(feature.monotone if settings.monotone else 0 for feature in NUMERIC), *[0] * len(CATEGORIES)]
+
+
 def _classifier(settings: Settings, trees: int) -> Any:
     from catboost import CatBoostClassifier
 
-    signs = [*(feature.monotone for feature in NUMERIC), *[0] * len(CATEGORIES)]
     return CatBoostClassifier(
         iterations=trees,
         depth=DEPTH,
         learning_rate=LEARNING_RATE,
         border_count=BORDERS,
         loss_function="Logloss",
-        monotone_constraints=signs if settings.monotone else None,
+        monotone_constraints=signs(settings) if settings.monotone else None,
         random_seed=settings.seed,
         thread_count=1,  # more threads add in another order, and the bytes would differ
         allow_writing_files=False,

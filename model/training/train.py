@@ -25,6 +25,7 @@ from model.training.recipe import Trained, trained_at
 from model.training.snapshots import Snapshot, joined
 from model.training.split import judged_origin
 from model.training.sufficient import check
+from model.training.times import time_to_churn
 
 MODEL = "model"
 
@@ -54,13 +55,14 @@ def train(output: Path, data: Dataset, settings: Settings, progress: Progress) -
     backtest = _backtest(data, settings, progress)
     progress("training", 0.8)
     trained = _trained(data, data.end, settings)
-    progress("report", 0.9)
+    progress("report", 0.85)
     figures = {name: evaluate(score, backtest.test, settings.seed) for name, score in backtest.scores.items()}
     manifest = _manifest(data, settings, trained, backtest, figures)
     with replaced(output) as folder:
         save_trees(trained.fitted.model, folder)
-        # A further part of the artifact (its own files and its own section of the manifest) is made here, from the same snapshots.
-        manifest = save_manifest(manifest, folder)
+        progress("time to churn", 0.9)
+        times = time_to_churn(folder, data, trained.fitted, settings)
+        manifest = save_manifest({**manifest, "time_to_churn": times}, folder)
         _save_report(manifest, data, backtest, folder)
     progress("done", 1.0)
     return manifest

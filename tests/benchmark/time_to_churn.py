@@ -18,10 +18,11 @@ from rich.progress import track
 
 from model.features import CATEGORIES, NUMERIC, FloatArray
 from model.simulator import COUNTERS, Portfolio
-from model.snapshot import ACTIVE, AMOUNT, PURCHASES, YOUNGEST_DAYS, features_at
+from model.snapshot import ACTIVE, AMOUNT, PURCHASES, features_at
 from model.survival.cohort import Cohort, Durations, days_until_silence, joined, part_of
 from model.survival.comparison import RECENCY
 from model.survival.training import train_time_to_churn
+from model.training.snapshots import YOUNGEST_DAYS
 
 SILENCE_DAYS, SEED, HELD_OUT = 90, 7, 4
 CUSTOMERS_AT_ONCE = 3_000

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.simulator import simulate
+from model.training.dataset import Dataset, from_history
+from model.training.fit import Fitted, Settings, fit
+from model.training.history import History, simulated
+from model.training.times import _durations, _split, time_to_churn
+
+LENGTH = 300
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    return simulated(simulate(1_500, LENGTH, 3))
+
+
+@pytest.fixture(scope="module")
+def data(history: History) -> Dataset:
+    return from_history(history, 30, 38, {}, lambda _what, _share: None)
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Dataset) -> Fitted:
+    return fit(next(iter(data.snapshots.values())), Settings(7), 20)
+
+
+def test_a_table_says_nothing_about_when(tmp_path: Path, data: Dataset, fitted: Fitted) -> None:
+    section = time_to_churn(tmp_path, data._replace(lives=(), silence_days=None), fitted, Settings(7))
+    assert section["no_estimate_reason"] == "a table of features does not say when leads left"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_too_short_for_both_sides_of_a_cut_says_so(tmp_path: Path, data: Dataset, fitted: Fitted) -> None:
+    section = time_to_churn(tmp_path, data._replace(silence_days=62), fitted, Settings(7))
+    assert section["no_estimate_reason"] == "the log is too short: 300 days, silences of 62"
+
+
+def test_too_few_held_out_leads_say_so(tmp_path: Path, fitted: Fitted) -> None:
+    few = simulated(simulate(300, LENGTH, 3))
+    data = Dataset({}, 30, 30, [], LENGTH - 1, {}, None, 38, [few])
+    section = time_to_churn(tmp_path, data, fitted, Settings(7))
+    assert section["no_estimate_reason"].startswith("too little is known: ")
+
+
+def test_training_ends_where_its_outcomes_are_known_and_judging_begins_after() -> None:
+    train, test = _split(780, 38)
+    assert (train[0], train[-1] + 38) == (89, 387)
+    assert (test[0], test[-1]) == (390, 510)
+
+
+def test_a_log_that_tells_who_left_is_believed(history: History) -> None:
+    told = history._replace(left=np.full(1_500, LENGTH))
+    told.left[:3] = [105, 150, 151]  # type: ignore[index]
+    days, observed, known = _durations(told, np.arange(4), 100, 150, 38)
+    assert days.tolist() == [5, 50, 50, 50]
+    assert observed.tolist() == [True, True, False, False]
+    assert known.tolist() == [50, 50, 50, 50]
