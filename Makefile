@@ -1,7 +1,7 @@
 # Two commands need no more than Python 3.11, 3.12 or 3.13 and a C compiler: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-CHECKED := server rules model tests proto/generate.py proto/check.py proto/image.py clients/python
+CHECKED := server rules model tests proto/generate.py proto/check.py proto/image.py clients/python clients/delivery
 
 # durable_rules calls a function that Python 3.13 renamed; its own build ignores CFLAGS.
 ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 13))'),True)
@@ -42,12 +42,12 @@ bench: .venv/installed
 
 lock: .venv/installed
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
-	  --no-emit-package keepwell-client --no-annotate --no-header --generate-hashes pyproject.toml --output-file requirements.lock
+	  --no-emit-package keepwell-client --no-emit-package keepwell-delivery --no-annotate --no-header --generate-hashes pyproject.toml --output-file requirements.lock
 
-.venv/installed: requirements.lock pyproject.toml clients/python/pyproject.toml
+.venv/installed: requirements.lock pyproject.toml clients/python/pyproject.toml clients/delivery/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable clients/delivery --editable .
 	touch $@
 
 clean:

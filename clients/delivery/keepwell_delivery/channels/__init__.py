@@ -1,0 +1,1 @@
+"""The ways to contact somebody, one module for each provider's protocol."""
