@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,9 @@ class Desk:
 
         async def run() -> float | None:
             config = Config.model_validate(self.settings, context=self.folder)
-            clock = {} if self.now is None else {"clock": lambda: self.now}
-            async with (
-                AsyncClient(self.address, self.tenant) as client,
-                deliverer(config, client, **clock) as delivering,
-            ):  # type: ignore[arg-type]
+            now = self.now
+            clock = time.time if now is None else lambda: now
+            async with AsyncClient(self.address, self.tenant) as client, deliverer(config, client, clock) as delivering:
                 try:
                     await delivering.handle(Delivery(delivery_id="d", attempt=attempt, decision=decision))
                 except RetryLaterError as error:

@@ -118,6 +118,13 @@ class WebhookSettings(ChannelSettings):
     needs_address: bool = True
 
 
+class NoticeHookSettings(WebhookSettings):
+    """An endpoint that is told of escalations."""
+
+    type: str = "keepwell.escalation"
+    needs_address: Literal[False] = False
+
+
 class GoHighLevelSettings(ChannelSettings):
     """A sub-account."""
 
@@ -148,7 +155,7 @@ class ChatSettings(ChannelSettings):
     url: Secret
 
 
-Notice = Annotated[WebhookSettings | ChatSettings, Field(discriminator="kind")]
+Notice = Annotated[NoticeHookSettings | ChatSettings, Field(discriminator="kind")]
 
 
 class Channels(Model):
