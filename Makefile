@@ -8,7 +8,7 @@ ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 13))'),Tru
 export CPPFLAGS += -DPyEval_CallObject=PyObject_CallObject
 endif
 
-.PHONY: demo test check clients proto bench lock clean
+.PHONY: demo test check clients delivery proto bench lock clean
 
 demo: .venv/installed
 	$(BIN)/keepwell demo
@@ -33,6 +33,10 @@ clients: .venv/installed
 	$(BIN)/python proto/image.py clients/typescript/contract.binpb
 	cd clients/typescript && npm ci --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" npm run generate && npm run build && npm test
 	$(BIN)/python -m pytest -m index
+
+# Delivery workers as processes of their own, killed and restarted.
+delivery: .venv/installed
+	$(BIN)/python -m pytest -m workers tests/delivery
 
 proto: .venv/installed
 	$(BIN)/python proto/generate.py

@@ -3,12 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from keepwell.v1.decision_pb2 import Decision
+from keepwell.v1.decision_pb2 import Decision, Escalation
 from keepwell.v1.decision_service_pb2 import DecideRequest
 from keepwell.v1.feed_service_pb2 import Delivery
 from keepwell.v1.lead_pb2 import LeadProfile
@@ -16,6 +16,7 @@ from keepwell.v1.lead_service_pb2 import GetLeadRequest
 from keepwell.v1.outcome_service_pb2 import Outcome
 from keepwell_client import AsyncClient, Client, RetryLaterError
 from keepwell_delivery.config import Config
+from keepwell_delivery.deliverer import Deliverer
 from keepwell_delivery.journal import Entry, Journal
 from keepwell_delivery.worker import deliverer
 
@@ -96,14 +97,20 @@ class Desk:
 
     def deliver(self, decision: Decision, attempt: int = 1) -> float | None:
         """Handle a delivery; return after how many seconds it is to come again, None when it is done."""
+        return self._with(lambda parts: parts.handle(Delivery(delivery_id="d", attempt=attempt, decision=decision)))
 
+    def notify(self, escalation: Escalation) -> float | None:
+        """Tell an escalation's target; return as `deliver` does."""
+        return self._with(lambda parts: parts.notify(escalation))
+
+    def _with(self, act: Callable[[Deliverer], Awaitable[None]]) -> float | None:
         async def run() -> float | None:
             config = Config.model_validate(self.settings, context=self.folder)
             now = self.now
             clock = time.time if now is None else lambda: now
             async with AsyncClient(self.address, self.tenant) as client, deliverer(config, client, clock) as delivering:
                 try:
-                    await delivering.handle(Delivery(delivery_id="d", attempt=attempt, decision=decision))
+                    await act(delivering)
                 except RetryLaterError as error:
                     return error.seconds
                 return None

@@ -18,6 +18,7 @@ from tests.delivery.conftest import ACTIVE, CRITICAL, SECRET, Desk
 from tests.delivery.mailbox import Mailbox
 from tests.delivery.provider import Provider
 
+pytestmark = pytest.mark.workers
 PATIENCE_SECONDS = 60
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 import structlog
 from keepwell.v1.decision_pb2 import INTERVENTION_OUTCOME_DELIVERED, INTERVENTION_OUTCOME_FAILED
@@ -19,7 +20,7 @@ from keepwell_delivery.templates import Templates, Wording
 
 LONGEST_WAIT_SECONDS = 604_800.0  # what Reject takes
 LONGEST_BACKOFF_SECONDS = 300.0
-LEASE_MARGIN_SECONDS = 5.0
+LEASE_MARGIN_SECONDS = 1.0
 SILENT = Wording("", "", "")
 
 log = structlog.get_logger()
@@ -53,6 +54,7 @@ class Once:
         self._addresses = addresses
         self._withdraw = withdraw
         self._clock = clock
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def carry_out(self, job: Job, *, is_last: bool) -> Entry:
         """Return how the contact ended, now or before.
@@ -65,6 +67,12 @@ class Once:
             RetryLaterError: It has not ended; the job is to come again then.
 
         """
+        # A notice is asked for by its decision and by the stream of escalations.
+        turn = self._turns.setdefault(job.key, asyncio.Lock())
+        async with turn:
+            return await self._carry_out(job, is_last=is_last)
+
+    async def _carry_out(self, job: Job, *, is_last: bool) -> Entry:
         entry = await asyncio.to_thread(self._journal.entry, job.key)
         if entry and entry.is_final:
             return entry

@@ -53,7 +53,7 @@ async def deliverer(
             stack.push_async_callback(notice.close)
         journal = Journal(config.journal)
         stack.callback(journal.close)
-        journal.forget(time.time() - config.keep_days * DAY_SECONDS)
+        journal.forget(clock() - config.keep_days * DAY_SECONDS)
         reporter = Reporter(keepwell, journal)
         await reporter.report_left_over()
         yield Deliverer(
