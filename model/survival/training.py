@@ -1,6 +1,5 @@
 """Trains the time to churn: fits the hazard model, compares it with simpler ones, and writes its part of an artifact."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.export import export
 from model.features import FloatArray
 from model.survival.cohort import Cohort
 from model.survival.comparison import compare, why_no_estimate
 from model.survival.curves import HORIZON_DAYS, PERIOD_DAYS, PERIODS
 from model.survival.estimate import HAZARD_FILES
-from model.survival.hazard import QUESTIONS, HazardTrees, by_period, hazard_trees, person_periods
-from model.trees import trees_from_catboost, trees_of
+from model.survival.hazard import QUESTIONS, by_period, hazard_trees, person_periods
 
 TREES, LEARNING_RATE = 100, 0.06  # as accurate as 300 trees of depth 6, and a lead costs a third
 SMOKE_LEADS = 8
@@ -38,7 +37,7 @@ def train_time_to_churn(
     """
     rows, left = person_periods(train.inputs, train.durations)
     model = _fit(rows, left, monotone, seed)
-    trees = _save(model, output)
+    trees = hazard_trees(export(model, *(output / name for name in HAZARD_FILES)))
     figures = compare(train, test, trees.stays(test.inputs))
     reason = why_no_estimate(figures)
     if reason:
@@ -75,17 +74,6 @@ def _fit(rows: FloatArray, left: NDArray[np.bool_], monotone: Sequence[int], see
     )
     model.fit(rows, left.astype(int))
     return model
-
-
-def _save(model: Any, output: Path) -> HazardTrees:
-    metadata = model.get_metadata()
-    for key in ("model_guid", "train_finish_time"):  # the only bytes that differ between two equal trainings
-        metadata[key] = ""
-    model.save_model(str(output / HAZARD_FILES[0]))
-    model.save_model(str(output / HAZARD_FILES[1]), format="json")
-    exported = trees_from_catboost(json.loads((output / HAZARD_FILES[1]).read_text()))
-    (output / HAZARD_FILES[1]).write_text(json.dumps(exported))
-    return hazard_trees(trees_of(exported))
 
 
 def _smoke(model: Any, inputs: FloatArray) -> dict[str, Any]:

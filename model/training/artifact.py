@@ -13,7 +13,6 @@ import numpy as np
 from model.features import FloatArray
 from model.scorer import FORMAT, artifact_version, file_hash
 from model.training.errors import TrainingDataError
-from model.trees import trees_from_catboost, trees_of
 
 SMOKE_ROWS = 32
 NOT_HASHED = ("manifest.json", "CARD.md", "report.html")  # what a person reads; pictures likewise
@@ -40,18 +39,6 @@ def check_output(output: Path) -> None:
     empty = output.is_dir() and not any(output.iterdir())
     if output.exists() and not empty and not (output / "manifest.json").is_file():
         raise TrainingDataError(f"{output} is not empty and holds no model: it would be replaced")
-
-
-def save_trees(model: Any, folder: Path) -> None:
-    """Write `churn.cbm` and `trees.json`."""
-    metadata = model.get_metadata()
-    for key in ("model_guid", "train_finish_time"):  # the only bytes that differ between two equal trainings
-        metadata[key] = ""
-    model.save_model(str(folder / "churn.cbm"))
-    model.save_model(str(folder / "trees.json"), format="json")
-    exported = trees_from_catboost(json.loads((folder / "trees.json").read_text()))
-    trees_of(exported)
-    (folder / "trees.json").write_text(json.dumps(exported))
 
 
 def save_manifest(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:

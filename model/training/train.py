@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.drift import profile_of
+from model.export import export
 from model.features import FEATURE_SCHEMA_HASH, NUMERIC, FloatArray
-from model.training.artifact import check_output, replaced, save_manifest, save_trees, smoke
+from model.scorer import FILES
+from model.training.artifact import check_output, replaced, save_manifest, smoke
 from model.training.baselines import bg_nbd, recency_only
 from model.training.card import TITLES, card
 from model.training.dataset import SNAPSHOTS_SHARE, Dataset, Progress
@@ -59,7 +61,7 @@ def train(output: Path, data: Dataset, settings: Settings, progress: Progress) -
     figures = {name: evaluate(score, backtest.test, settings.seed) for name, score in backtest.scores.items()}
     manifest = _manifest(data, settings, trained, backtest, figures)
     with replaced(output) as folder:
-        save_trees(trained.fitted.model, folder)
+        export(trained.fitted.model, *(folder / name for name in FILES))
         progress("time to churn", 0.9)
         times = time_to_churn(folder, data, trained.fitted, settings)
         manifest = save_manifest({**manifest, "time_to_churn": times}, folder)
