@@ -61,6 +61,8 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
             raise ModelArtifactError("manifest.json was changed after it was made")
         if manifest["feature_schema"] != FEATURE_SCHEMA_HASH:
             raise ModelArtifactError("the model was trained on another feature schema")
+        if "time_to_churn" not in manifest:
+            raise ModelArtifactError("it says nothing about the time to churn: train it again")
         _check_names(manifest["files"], files_of(manifest["time_to_churn"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelArtifactError(f"manifest.json is not a manifest: {type(error).__name__}: {error}") from error
@@ -96,6 +98,8 @@ class Scorer:
         self.manifest = manifest
         self._trees = trees
         self._times = times
+        compared = manifest["time_to_churn"]["metrics"] is not None
+        self._no_times = NoEstimateReason.NOT_BETTER if compared else NoEstimateReason.NOT_TRAINED
         self._shapley = shapley_table(trees)
         self._calibration = calibration_of(manifest["calibration"])
         self._encodings: list[dict[str, float]] = [manifest["encodings"][feature.name] for feature in CATEGORIES]
@@ -150,7 +154,7 @@ class Scorer:
         """Return the churn probabilities of `score`, and with each when the lead will leave, or why that is not known."""
         inputs = self.encode(numeric, categories)
         if self._times is None:
-            return self._probability(inputs), [(None, NoEstimateReason.NOT_BETTER)] * len(numeric)
+            return self._probability(inputs), [(None, self._no_times)] * len(numeric)
         return self._probability(inputs), self._times.estimates(inputs)
 
     def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> Explanation:

@@ -28,6 +28,7 @@ class NoEstimateReason(IntEnum):
     ACTIVITY_UNKNOWN = 4
     SILENT_ALREADY = 5
     BEYOND_HORIZON = 6
+    NOT_TRAINED = 7
 
 
 class TimeToChurn(NamedTuple):

@@ -1,7 +1,7 @@
 """Time to churn, learned from the same histories as the probability: from leads before a cut, and judged by other leads after it.
 
-The cut lies in the middle of a history, so that as much is known of the leads after it as of those before. Every fourth lead is held out of the
-training, and only these judge.
+The cut lies in the middle of a history, so that as much is known of the leads after it as of those before; in a short one later, for what is
+said up to the horizon has to have been seen up to the horizon. Every fourth lead is held out of the training, and only these judge.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from model.snapshot import ACTIVE
 from model.survival.cohort import Cohort, Durations, days_until_silence, joined, part_of
 from model.survival.comparison import BRIER_DAY, LEAST_LEADS
+from model.survival.curves import HORIZON_DAYS
 from model.survival.training import train_time_to_churn, without_estimate
 from model.training.dataset import Dataset
 from model.training.fit import Fitted, Settings, signs
@@ -29,15 +30,18 @@ def time_to_churn(folder: Path, data: Dataset, fitted: Fitted, settings: Setting
     silence_days = data.silence_days
     if not data.lives or silence_days is None:
         return without_estimate("a table of features does not say when leads left")
+    length, shortest = min(history.length for history in data.lives), _shortest(silence_days)
+    if length < shortest:
+        return without_estimate(
+            f"the log is {length} days long, and to foresee {HORIZON_DAYS} days it needs {shortest}"
+        )
     train, test = [], []
     first = 0
     for history in data.lives:
-        known, later = _split(history.length, silence_days)
-        train += _cohorts(history, known, history.length // 2, first, data, fitted)
+        known, cut, later = _split(history.length, silence_days)
+        train += _cohorts(history, known, cut, first, data, fitted)
         test += _cohorts(history, later, history.length - 1, first, data, fitted)
         first += len(history.categories)
-    if not train or not test:
-        return without_estimate(f"the log is too short: {data.lives[0].length} days, silences of {silence_days}")
     learned, judging = joined(train), joined(test)
     learned, judging = part_of(learned, learned.leads % HELD_OUT != 0), part_of(judging, judging.leads % HELD_OUT == 0)
     watched = int((judging.durations.known_days > BRIER_DAY).sum())
@@ -46,11 +50,23 @@ def time_to_churn(folder: Path, data: Dataset, fitted: Fitted, settings: Setting
     return train_time_to_churn(folder, learned, judging, signs(settings), silence_days, settings.seed)
 
 
-def _split(length: int, silence_days: int) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the snapshot days to learn from and to judge by: the latter are followed by at least BRIER_DAY days that can be told."""
-    cut = length // 2
+def _split(length: int, silence_days: int) -> tuple[Sequence[int], int, Sequence[int]]:
+    """Return the snapshot days to learn from, the last day known of them, and the days to judge by.
+
+    The first of those to learn from is followed by the whole horizon, and each of those to judge by at least BRIER_DAY days that can be told.
+    """
+    cut = max(length // 2, _earliest_cut(silence_days))
     newest = length - 1 - silence_days - BRIER_DAY - 1
-    return range(FIRST_DAY, cut - silence_days, STEP_DAYS), range(cut, (cut + newest) // 2 + 1, 2 * STEP_DAYS)
+    return range(FIRST_DAY, cut - silence_days, STEP_DAYS), cut, range(cut, (cut + newest) // 2 + 1, 2 * STEP_DAYS)
+
+
+def _earliest_cut(silence_days: int) -> int:
+    return FIRST_DAY + HORIZON_DAYS + silence_days
+
+
+def _shortest(silence_days: int) -> int:
+    """Return the length of the shortest log with a day to judge by."""
+    return _earliest_cut(silence_days) + silence_days + BRIER_DAY + 2
 
 
 def _cohorts(

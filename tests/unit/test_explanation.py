@@ -73,6 +73,23 @@ def test_base_and_factors_add_up_to_the_log_odds_of_the_probability(scorer: Scor
     assert total(scorer.explain(numeric, CATEGORY)) == pytest.approx(log_odds(probability), abs=1e-9)
 
 
+def shipped_with(**calibration: object) -> Scorer:
+    shipped = Scorer.load(SHIPPED)
+    return Scorer({**shipped.manifest, "calibration": calibration}, shipped._trees, None)
+
+
+def test_under_a_platt_calibration_they_add_up_to_the_calibrated_log_odds() -> None:
+    scorer = shipped_with(method="platt", slope=0.5, intercept=-1.0)
+    probability = scorer.score(lead(1)[None, :], [CATEGORY])[0]
+    assert total(scorer.explain(lead(1), CATEGORY)) == pytest.approx(log_odds(probability), abs=1e-9)
+
+
+def test_under_an_isotonic_calibration_they_add_up_to_the_log_odds_before_it() -> None:
+    scorer = shipped_with(method="isotonic", slope=1.0, intercept=0.0, knots=[[-1.0, 2.0], [0.1, 0.8]])
+    before = scorer._trees.raw(scorer.encode(lead(1)[None, :], [CATEGORY]))[0]
+    assert total(scorer.explain(lead(1), CATEGORY)) == pytest.approx(before, abs=1e-9)
+
+
 def test_the_largest_come_first_and_the_rest_together_last() -> None:
     factors = Scorer.load(SHIPPED).explain(lead(1), CATEGORY).factors
     sizes = [abs(factor.contribution) for factor in factors[:-1]]

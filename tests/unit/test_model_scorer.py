@@ -98,6 +98,16 @@ def test_an_artifact_of_an_earlier_format_says_what_to_do(tmp_path: Path) -> Non
         Scorer.load(changed(tmp_path / "model", format="keepwell.model/v1"))
 
 
+def test_an_artifact_without_the_time_to_churn_says_what_to_do(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "model")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["time_to_churn"]
+    manifest["version"] = artifact_version(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelArtifactError, match="it says nothing about the time to churn: train it again"):
+        Scorer.load(folder)
+
+
 def test_a_calibration_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelArtifactError, match="calibration 'magic' is not one of none, platt, isotonic"):
         Scorer.load(changed(tmp_path / "model", calibration={"method": "magic", "slope": 1.0, "intercept": 0.0}))

@@ -18,7 +18,7 @@ from model.survival.cohort import Cohort, Durations
 from model.survival.curves import EDGES, PERIODS, days_until
 from model.survival.estimate import HAZARD_FILES, ChurnTimes, NoEstimateReason
 from model.survival.hazard import PERIOD_INPUT, HazardTrees, by_period, hazard_trees, person_periods
-from model.survival.training import train_time_to_churn
+from model.survival.training import train_time_to_churn, without_estimate
 from model.trees import trees_of
 from server.models import SHIPPED
 
@@ -164,3 +164,10 @@ def test_an_artifact_without_an_estimate_scores_and_says_why(tmp_path: Path) -> 
     probabilities, times = Scorer.load(folder).assess(numeric, categories)
     assert probabilities.tolist() == Scorer.load(SHIPPED).score(numeric, categories).tolist()
     assert times == [(None, NoEstimateReason.NOT_BETTER)] * 2
+
+
+def test_an_artifact_of_data_that_tells_no_times_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    changed_artifact(folder, without_estimate("a table of features does not say when leads left"))
+    numeric, categories = leads(2)[:, : len(NUMERIC)], [("portal", "buyer", "NY")] * 2
+    assert Scorer.load(folder).assess(numeric, categories)[1] == [(None, NoEstimateReason.NOT_TRAINED)] * 2

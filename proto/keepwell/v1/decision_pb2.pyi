@@ -340,6 +340,8 @@ class _NoEstimateReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrappe
     """The lead has been silent for so long that it counts as having left."""
     NO_ESTIMATE_REASON_BEYOND_HORIZON: _NoEstimateReason.ValueType  # 6
     """Fewer than half of such leads leave within 240 days, and nothing is said beyond them; `time_to_churn` is set."""
+    NO_ESTIMATE_REASON_NOT_TRAINED: _NoEstimateReason.ValueType  # 7
+    """The data that the model was trained on does not tell when leads leave: its card says why."""
 
 class NoEstimateReason(_NoEstimateReason, metaclass=_NoEstimateReasonEnumTypeWrapper):
     """Why there is no `expected_days_to_churn`."""
@@ -358,6 +360,8 @@ NO_ESTIMATE_REASON_SILENT_ALREADY: NoEstimateReason.ValueType  # 5
 """The lead has been silent for so long that it counts as having left."""
 NO_ESTIMATE_REASON_BEYOND_HORIZON: NoEstimateReason.ValueType  # 6
 """Fewer than half of such leads leave within 240 days, and nothing is said beyond them; `time_to_churn` is set."""
+NO_ESTIMATE_REASON_NOT_TRAINED: NoEstimateReason.ValueType  # 7
+"""The data that the model was trained on does not tell when leads leave: its card says why."""
 global___NoEstimateReason = NoEstimateReason
 
 class _DecisionCause:
@@ -528,7 +532,9 @@ class Factor(google.protobuf.message.Message):
     value: builtins.str
     """Its value; "unknown" when it has none."""
     contribution: builtins.float
-    """What it added to the log-odds of churn; all contributions and `base_log_odds` add up to those of churn_probability."""
+    """What it added to the log-odds of churn; all contributions and `base_log_odds` add up to those of churn_probability
+    (with an isotonic calibration, which no sum can follow, to those of the trees before it).
+    """
     meaning: builtins.str
     """What the feature means, in plain words, with its unit."""
     def __init__(
@@ -546,7 +552,7 @@ global___Factor = Factor
 @typing.final
 class TimeToChurn(google.protobuf.message.Message):
     """When a lead is expected to leave: within how many days, to a tenth, which share of such leads has left. Days count from `assessed_at`.
-    A lead leaves at its last activity before a long silence (how long, says the model's card; 42 days in the shipped one), so 0 means that
+    A lead leaves at its last activity before a long silence (how long, says the model's card; 38 days in the shipped one), so 0 means that
     the silence may have begun by now. This is a second model beside `churn_probability`, which is about silence in the next 30 days: the two
     need not agree.
     """
