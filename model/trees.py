@@ -49,7 +49,7 @@ def trees_from_catboost(model: dict[str, Any]) -> dict[str, Any]:
     """
     trees = model["oblivious_trees"]
     scale, bias = model["scale_and_bias"]
-    splits = [tree["splits"] for tree in trees]
+    splits = [tree["splits"] or [] for tree in trees]  # CatBoost writes null for a tree that is one leaf
     if any(len(split) > DEPTH for split in splits):
         raise ValueError(f"trees may have {DEPTH} levels")
     if any(condition["split_type"] != "FloatFeature" for split in splits for condition in split):

@@ -10,7 +10,7 @@ from model.fallback import FallbackScorer
 from model.features import NUMERIC, FloatArray
 from model.scorer import Scorer
 from model.shapley import shapley_table
-from model.trees import Trees, trees_of
+from model.trees import Trees, trees_from_catboost, trees_of
 from server.models import SHIPPED
 
 CATEGORY = ("portal", "buyer", "NY")
@@ -55,6 +55,13 @@ def test_two_questions_share_by_the_order_in_which_they_are_answered() -> None:
 
 def test_a_feature_asked_twice_is_one_feature() -> None:
     assert shares(tree([0, 0], [0.5, 1.5], [0, 1, 2, 5], [1, 1, 1, 1]), 2, 0) == pytest.approx([2.5, 3, 0])
+
+
+def test_a_tree_that_is_one_leaf_tells_everybody_the_same() -> None:
+    leaf = {"splits": None, "leaf_values": [0.25], "leaf_weights": [4]}  # as CatBoost writes it
+    trees = trees_of(trees_from_catboost({"oblivious_trees": [leaf], "scale_and_bias": [2.0, [0.5]]}))
+    assert trees.raw(np.array([[7.0], [np.nan]])).tolist() == [1.0, 1.0]
+    assert shares(trees, 7.0) == pytest.approx([1.0, 0.0])
 
 
 def log_odds(probability: float) -> float:
