@@ -18,13 +18,13 @@ async def take_turns(
     task = asyncio.current_task()
     # A cancellation can get lost in the store's client when a connection breaks just then; the task remembers it.
     while task is None or not task.cancelling():
+        rest_seconds = trouble_seconds
         try:
-            if not await turn():
-                await asyncio.sleep(idle_seconds)
+            rest_seconds = 0 if await turn() else idle_seconds
         except (RedisError, OSError, OverloadedError) as error:
             log.warning(f"{name}_wait", error=str(error))
-            await asyncio.sleep(trouble_seconds)
         except Exception:
             # A fault of ours must not end the work for good, nor without a word.
             log.exception(f"{name}_failed")
-            await asyncio.sleep(trouble_seconds)
+        if task is None or not task.cancelling():
+            await asyncio.sleep(rest_seconds)
