@@ -1,0 +1,43 @@
+import uuid
+from collections.abc import Sequence
+
+from server.store.connection import connect
+from server.store.keys import Partition
+from server.store.partition import CommitBatch, DecisionWrite, LeadWrite, commit
+
+WRITE = LeadWrite("lead", 0, b"record", None, True, 0, 0.05, [], [])
+DECISION = DecisionWrite("known", bytes(16), b"d", b"v:", b"i")
+
+
+async def committed(store_url: str, tenant: str, *leads: LeadWrite) -> Sequence[str]:
+    connections = connect(store_url, timeout_seconds=5)
+    (answers,) = await commit(
+        connections.commit, [CommitBatch(Partition(tenant, 0), "store", "20260301", 86_400, leads)]
+    )
+    await connections.aclose()
+    return answers
+
+
+def named(write: LeadWrite) -> LeadWrite:
+    return write._replace(lead_id=uuid.uuid4().hex)
+
+
+async def test_a_lead_that_was_written_meanwhile_is_refused(store_url: str, tenant: str) -> None:
+    assert await committed(store_url, tenant, WRITE, WRITE) == ["", "CONFLICT"]
+    assert await committed(store_url, tenant, WRITE._replace(version=1)) == [""]
+
+
+async def test_a_decision_whose_hours_have_ended_is_refused(store_url: str, tenant: str) -> None:
+    past, future = named(WRITE)._replace(valid_until=1), named(WRITE)._replace(valid_until=2**52)
+    assert await committed(store_url, tenant, past, future) == ["LATE", ""]
+
+
+async def test_a_request_that_was_decided_for_another_lead_is_refused(store_url: str, tenant: str) -> None:
+    first, second = (named(WRITE)._replace(decisions=[DECISION]) for _ in range(2))
+    answers = await committed(store_url, tenant, first, second)
+    assert (answers[0].count("-"), answers[1]) == (1, "DUPLICATE")
+
+
+async def test_the_share_of_escalations_is_counted_where_it_is_written(store_url: str, tenant: str) -> None:
+    leads = [named(WRITE)._replace(escalations=1) for _ in range(2)]
+    assert await committed(store_url, tenant, *leads) == ["", "CEILING"]
