@@ -1,14 +1,16 @@
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1 import error_reason_pb2
-from keepwell.v1.decision_service_pb2 import DecideRequest, GetDecisionRequest, ListDecisionsRequest
+from keepwell.v1.decision_service_pb2 import DecideRequest, DecideResponse, GetDecisionRequest, ListDecisionsRequest
 from keepwell.v1.lead_pb2 import CONSENT_STATE_WITHDRAWN, LeadEvent, LeadProfile
 from keepwell.v1.lead_service_pb2 import GetLeadRequest, SetConsentRequest
 from keepwell_client import KeepwellError, errors
@@ -16,6 +18,8 @@ from keepwell_client import KeepwellError, errors
 from server.store.embedded import EmbeddedStore
 from tests.clients.conftest import Connect
 from tests.conftest import free_port, start_server
+
+SERVICE = "keepwell.v1.DecisionService"
 
 
 def asking(probability: float = 0.5, request_id: str = "") -> DecideRequest:
@@ -120,3 +124,23 @@ def test_a_call_is_tried_five_times_while_the_store_is_away_and_succeeds_when_it
     assert answers[0].replayed is False
     assert running.stop() == 0
     again.stop()
+
+
+def test_a_call_under_which_the_server_ended_is_made_again_with_the_same_id(connect: Connect) -> None:
+    ids = []
+
+    def answer(request: DecideRequest, context: grpc.ServicerContext) -> DecideResponse:
+        ids.append(request.request_id)
+        if len(ids) == 1:
+            context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")  # what gRPC says of calls that outlive a drain
+        return DecideResponse(replayed=True)
+
+    decide = grpc.unary_unary_rpc_method_handler(answer, DecideRequest.FromString, DecideResponse.SerializeToString)
+    ending = grpc.server(ThreadPoolExecutor(1))
+    ending.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {"Decide": decide})])
+    port = ending.add_insecure_port("127.0.0.1:0")
+    ending.start()
+    assert connect(f"127.0.0.1:{port}").decide(asking()).replayed
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+    ending.stop(None).wait()

@@ -1,8 +1,8 @@
 import pytest
-from google.rpc.code_pb2 import INVALID_ARGUMENT, UNAVAILABLE
+from google.rpc.code_pb2 import CANCELLED, INVALID_ARGUMENT, UNAVAILABLE
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from keepwell_client.errors import KeepwellError, error_of
+from keepwell_client.errors import KeepwellError, UnreachableError, error_of
 from keepwell_client.reconnect import Reconnect
 
 GONE = error_of(Status(code=UNAVAILABLE))
@@ -42,6 +42,12 @@ def test_a_stream_that_lasted_was_alive_even_if_nothing_came() -> None:
 def test_what_opening_again_cannot_help_is_raised_at_once() -> None:
     with pytest.raises(KeepwellError):
         Reconnect(300, now=0).delay(error_of(Status(code=INVALID_ARGUMENT)), now=0)
+
+
+def test_a_server_that_ended_under_the_call_is_waited_for() -> None:
+    cut = error_of(Status(code=CANCELLED))
+    assert isinstance(cut, UnreachableError)
+    assert Reconnect(300, now=0).delay(cut, now=0) <= 0.1
 
 
 def test_a_service_that_drains_is_waited_for() -> None:

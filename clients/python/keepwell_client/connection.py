@@ -1,6 +1,6 @@
 """How the client connects: retries by gRPC's own service config, keepalive, and the metadata that names the tenant.
 
-Only UNAVAILABLE is retried: the contract promises that nothing was done then, or that the same request id tells (COMMIT_UNKNOWN). The
+UNAVAILABLE and CANCELLED (a server ended under the call) are retried: nothing was done then, or the same request id tells. The
 service says when to come back (`grpc-retry-pushback-ms`, the transport's form of RetryInfo), and gRPC waits for that long.
 """
 
@@ -22,7 +22,7 @@ SERVICE_CONFIG = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],

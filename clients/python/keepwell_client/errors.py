@@ -53,11 +53,11 @@ class KeepwellError(Exception):
     @property
     def is_transient(self) -> bool:
         """Whether the same call may succeed later."""
-        return self.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
+        return self.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}
 
 
 class UnreachableError(KeepwellError):
-    """UNAVAILABLE without a reason: nobody answered at the address, or the connection broke."""
+    """UNAVAILABLE or CANCELLED without a reason: nobody answered at the address, the connection broke, or the service ended under the call."""
 
 
 class DeadlineExceededError(KeepwellError):
@@ -180,11 +180,15 @@ class NotServedError(KeepwellError):
     """The method belongs to the contract, and this version of the service does not serve it."""
 
 
+# CANCELLED is a server that ended before the call did: a caller's own cancellation never becomes an error of ours.
+_REASONS = {Code.UNAVAILABLE: "UNREACHABLE", Code.CANCELLED: "UNREACHABLE", Code.DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED"}
+
+
 def error_of(status: Status, request_id: str = "") -> KeepwellError:
     """Return a status as the exception of its reason; `KeepwellError` when this version knows no such reason."""
     reason = _detail(status, ErrorInfo()).reason
     if not reason:
-        reason = {Code.UNAVAILABLE: "UNREACHABLE", Code.DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED"}.get(status.code, "")
+        reason = _REASONS.get(status.code, "")
     return KeepwellError.kinds.get(reason, KeepwellError)(status, request_id)
 
 

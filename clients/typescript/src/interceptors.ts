@@ -26,14 +26,16 @@ export const keying: Interceptor = (next) => (call) => {
   return next({ ...call, message });
 };
 
-/** Sends a unary call again while the service says that it is unavailable, after the delay that it names. */
+/** Sends a unary call again while the service is unavailable or ends under it, after the delay that it names. */
 export const retrying: Interceptor = (next) => async (call) => {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await next(call);
     } catch (error) {
       const { code, retryMs } = explain(error);
-      if (call.stream || code !== Code.Unavailable || attempt === ATTEMPTS) {
+      // Canceled without an aborted signal: a server ended under the call.
+      const gone = code === Code.Unavailable || (code === Code.Canceled && !call.signal.aborted);
+      if (call.stream || !gone || attempt === ATTEMPTS) {
         throw error;
       }
       await setTimeout(retryMs ?? FIRST_DELAY_MS * 2 ** (attempt - 1), undefined, { signal: call.signal });
