@@ -47,14 +47,16 @@ def read_events(
         yield from _checked_rows(piece, path.name, columns, default_type, types)
 
 
-def event_rows(table: Any, name: str, columns: Columns, default_type: str) -> list[EventRow]:
+def event_rows(
+    table: Any, name: str, columns: Columns, default_type: str, types: Mapping[str, EventType] = CORE
+) -> list[EventRow]:
     """Return a table's rows as events, in its order; its index counts the file's rows from 0.
 
     Raises:
         TableFileError: A column is missing, or rows are not events; every such row is counted and the first ten are named.
 
     """
-    checked = list(_checked_rows(table, name, columns, default_type, CORE))
+    checked = list(_checked_rows(table, name, columns, default_type, types))
     faults = [row for row in checked if isinstance(row, str)]
     if faults:
         raise faults_error(len(faults), len(table), faults)
@@ -82,7 +84,7 @@ def _checked_rows(
             yield f"row {place}, {columns.time}: {row[columns.time]!r} is not a time"
             continue
         try:
-            event = _event(row, columns, default_type, f"{name}:{place}"[-128:])
+            event = _event(row, columns, default_type, f"{name}:{place}"[-128:], types)
             event.occur_time.FromNanoseconds(time.value)
             event_of("", event, types)
         except TableFileError as error:
@@ -93,12 +95,16 @@ def _checked_rows(
             yield EventRow(place, row, event)
 
 
-def _event(row: dict[str, Any], columns: Columns, default_type: str, event_id: str) -> lead_pb2.LeadEvent:
+def _event(
+    row: dict[str, Any], columns: Columns, default_type: str, event_id: str, types: Mapping[str, EventType]
+) -> lead_pb2.LeadEvent:
     event = lead_pb2.LeadEvent(
         event_id=str(_said(row, columns.event_id, event_id)),
         lead_id=str(_said(row, columns.lead, "")),
         type=str(_said(row, columns.kind, default_type)),
     )
+    if event.type not in types:
+        raise TableFileError(f"{columns.kind}: {event.type!r:.60} must be one of {', '.join(types)}")
     value = _said(row, columns.value, None)
     if value is not None:
         try:

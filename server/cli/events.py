@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, timedelta
 from functools import partial
 from itertools import groupby, islice
@@ -15,13 +15,12 @@ from keepwell.v1 import lead_pb2, lead_service_pb2, lead_service_pb2_grpc
 from rich.progress import MofNCompleteColumn, Progress
 
 from model.event_document import json_schema
-from model.events import CORE, EventType
-from rules.diagnostics import PolicyInvalidError
+from model.events import CORE
 from server.cli.calling import DEADLINE_SECONDS, DEFAULT_SERVER, Server, Tenant, channel_to, metadata_of
 from server.cli.event_spool import EventSpool
 from server.cli.event_table import SHOWN_FAULTS, Columns, EventRow, faults_error, read_events
+from server.cli.own_types import OwnTypes, types_in
 from server.cli.table_file import TableFileError
-from server.event_types import read_event_types
 from server.services.event_service import RECORD_EVENTS
 
 app = typer.Typer(help="Bring in what leads did; check types of events.", no_args_is_help=True)
@@ -44,13 +43,13 @@ def import_file(
     value: Annotated[str, typer.Option(help="column of amounts")] = "value",
     event_id: Annotated[str, typer.Option(help="column of event ids; without one, file name and row")] = "event_id",
     default_type: Annotated[str, typer.Option(help="type of rows without one")] = "",
-    types: Annotated[Path | None, typer.Option(help="the tenant's own types of events", exists=True)] = None,
+    types: OwnTypes = None,
     replay_clock: Annotated[
         bool, typer.Option("--replay-clock", help="move a manual clock along with the events (development)")
     ] = False,
 ) -> None:
     """Send a file of events, earliest first; run it again to go on after a failure: what is known already counts once."""
-    known = CORE if types is None else _types_in(types)
+    known = types_in(types)
     done = _Position(file, server, tenant)
     tally = _Tally()
     with EventSpool() as spool, channel_to(server) as channel, _progress() as progress:
@@ -77,7 +76,7 @@ def import_file(
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="a tenant's own types of events", exists=True)]) -> None:
     """Say what is wrong with a tenant's types of events, by line and column; exit 1 for errors."""
-    own = [kind for name, kind in _types_in(file).items() if name not in CORE]
+    own = [kind for name, kind in types_in(file).items() if name not in CORE]
     for kind in own:
         typer.echo(f"{kind.name}: {kind.meaning}")
 
@@ -86,15 +85,6 @@ def check(file: Annotated[Path, typer.Argument(help="a tenant's own types of eve
 def schema() -> None:
     """Print the JSON Schema of a tenant's types of events, for an editor."""
     print(json.dumps(json_schema(), indent=2))
-
-
-def _types_in(file: Path) -> Mapping[str, EventType]:
-    try:
-        return read_event_types(file.read_text())
-    except PolicyInvalidError as error:
-        for diagnostic in error.diagnostics:
-            typer.echo(f"{file}:{diagnostic}", err=True)
-        raise typer.Exit(1) from error
 
 
 def _progress() -> Progress:

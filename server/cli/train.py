@@ -10,6 +10,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from server.cli.event_table import Columns
+from server.cli.own_types import OwnTypes, types_in
 from server.cli.table_file import TableFileError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def train(
     value: Annotated[str, typer.Option(help="column of amounts")] = "value",
     arrival: Arrival = "receive_time",
     default_type: Annotated[str, typer.Option(help="type of rows without one")] = "",
+    types: OwnTypes = None,
     churn_event: ChurnEvent = "",
     contact_event: ContactEvent = "",
 ) -> None:
@@ -69,7 +71,10 @@ def train(
 
     if events and table:
         raise typer.BadParameter("give either --events or --table")
-    options = LogOptions(Columns(lead, time, kind, value, ""), default_type, arrival, churn_event, contact_event)
+    if types and not events:
+        raise typer.BadParameter("--types says what the rows of --events are")
+    columns = Columns(lead, time, kind, value, "")
+    options = LogOptions(columns, default_type, arrival, churn_event, contact_event, types_in(types))
 
     def data(tell: "Tell") -> "Dataset":
         if table:

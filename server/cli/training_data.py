@@ -1,12 +1,13 @@
 """Files to train on: an event log, as `keepwell events import` takes it, or a feature table."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.events import EventType, event_type
+from model.events import CORE, EventType
 from model.training.dataset import Dataset, Progress, from_history
 from model.training.history import History, LoggedEvent, Mark, logged
 from model.training.table import from_table
@@ -25,6 +26,7 @@ class LogOptions(NamedTuple):
     arrival: str = "receive_time"  # column of the times at which events became known; when there is none, they were when they happened
     churn_event: str = ""  # type of the rows that say that a lead has left; no type of the schema
     contact_event: str = ""  # type of the rows that say that we contacted the lead; likewise
+    types: Mapping[str, EventType] = CORE  # everybody's, and the tenant's own
 
 
 def dataset_of_log(
@@ -56,17 +58,17 @@ def _history(path: Path, options: LogOptions) -> History:
     marks = {Mark.LEFT: options.churn_event, Mark.CONTACTED: options.contact_event}
     marked = {mark: _of_type(table, options.columns.kind, kind) for mark, kind in marks.items() if kind}
     plain = ~np.any([np.zeros(len(table), dtype=bool), *marked.values()], axis=0)
-    rows = event_rows(table[plain], path.name, options.columns, options.default_type)
-    events = [_logged(row, event_type(row.event.type), arrived) for row in rows]
+    # A log has no properties, and features do not ask for any.
+    types = {name: kind._replace(properties=None) for name, kind in options.types.items()}
+    rows = event_rows(table[plain], path.name, options.columns, options.default_type, types)
+    events = [_logged(row, types[row.event.type], arrived) for row in rows]
     for mark, chosen in marked.items():
         columns = options.columns._replace(kind="", value="")
         events += [_logged(row, mark, arrived) for row in event_rows(table[chosen], path.name, columns, ANY_TYPE)]
     return logged(events)
 
 
-def _logged(row: EventRow, what: EventType | Mark | None, arrived: list[int]) -> LoggedEvent:
-    if what is None:
-        raise ValueError(row.event.type)  # event_rows lets no other types through
+def _logged(row: EventRow, what: EventType | Mark, arrived: list[int]) -> LoggedEvent:
     return LoggedEvent(
         row.event.lead_id, what, instant_of(row.event.occur_time), arrived[row.number - 1], row.event.value
     )

@@ -71,7 +71,7 @@ def test_a_line_that_is_no_json_object_is_named(server: str, tenant: str, tmp_pa
     [
         ("lead_id,when\na,2026-03-01\n", "no column occur_time; the file has lead_id, when"),
         (HEADER + ROWS + "a,yesterday,site_visit,\n", "row 4, occur_time: 'yesterday' is not a time"),
-        (HEADER + ROWS + "a,2026-03-01,teleport,\n", "row 4, type: must be one of site_visit"),
+        (HEADER + ROWS + "a,2026-03-01,teleport,\n", "row 4, type: 'teleport' must be one of site_visit"),
         (HEADER + ROWS + "a,2026-03-01,purchase,much\n", "row 4, value: 'much' is not a number"),
         (HEADER + ROWS + "a,2026-03-01,purchase,\n", "row 4, value: must be set: the amount of the purchase"),
         (HEADER + ROWS + "a b,2026-03-01,site_visit,\n", "row 4, lead_id: must be 1 to 128 bytes"),

@@ -22,6 +22,7 @@ from server.cli import app
 from server.cli.event_table import Columns
 from server.cli.table_file import TableFileError
 from server.cli.training_data import LogOptions, dataset_of_log
+from server.event_types import read_event_types
 
 DATA_FILES = ["churn.cbm", "manifest.json", "trees.json"]
 READ_FILES = ["CARD.md", "gain.png", "reliability.png", "report.html", "return_curve.png"]
@@ -143,7 +144,7 @@ HEADER = "lead_id,occur_time,type,value\n"
     ("text", "fault"),
     [
         ("lead,when\na,2026-03-01\n", "no column lead_id, occur_time; the file has lead, when"),
-        (HEADER + "a,2026-03-01,teleport,\n", "row 1, type: must be one of site_visit"),
+        (HEADER + "a,2026-03-01,teleport,\n", "row 1, type: 'teleport' must be one of site_visit"),
         (HEADER + "a,2026-03-01,login,\na,never,login,\n", "row 2, occur_time: 'never' is not a time"),
         (HEADER, "the log has no events"),
         (
@@ -191,6 +192,51 @@ def test_a_log_may_say_who_left_and_whom_we_contacted(tmp_path: Path) -> None:
     assert part.numeric[:, CONTACTS].tolist() == [0.0, 1.0]
     with pytest.raises(TableFileError, match="no row whose type is quit"):
         dataset_of_log(file, LogOptions(COLUMNS, churn_event="quit", contact_event="mail"), 30, 42, say_nothing)
+
+
+OWN_TYPES = """schema: keepwell.events/v1
+types:
+  - {name: question, meaning: asked something, counter: inquiries, properties: {topic: {type: text, required: true}}}
+  - {name: newsletter, meaning: was sent the newsletter, activity: false}
+"""
+
+
+def test_a_tenant_s_own_types_count_in_training_as_their_document_says(tmp_path: Path) -> None:
+    file = small_log(tmp_path, "anna,2025-09-26,question,,", "ben,2025-09-25,newsletter,,")
+    own = LogOptions(COLUMNS, types=read_event_types(OWN_TYPES))
+    part = newest(dataset_of_log(file, own, 30, 42, say_nothing))
+    np.testing.assert_array_equal(part.numeric[:, INQUIRY], [2.0, np.nan])
+    active = part.numeric[:, number_place("active_days_7")]
+    assert active.tolist() == [3.0, 2.0]  # two visits each, and Anna's question; a newsletter is nothing that Ben did
+
+
+def test_the_command_takes_the_document_that_serving_takes(log: Path, model: Path, tmp_path: Path) -> None:
+    table = pd.read_parquet(log)
+    table["type"] = table["type"].replace("inquiry", "question")
+    table.to_parquet(tmp_path / "log.parquet")
+    (tmp_path / "own.yaml").write_text(OWN_TYPES)
+    code, output = run(tmp_path / "model", "--events", tmp_path / "log.parquet")
+    assert (code, "type: 'question' must be one of site_visit" in output) == (2, True)
+    code, output = run(tmp_path / "own", "--events", tmp_path / "log.parquet", "--types", tmp_path / "own.yaml")
+    assert code == 0, output
+    for name in ("churn.cbm", "trees.json"):  # the same behaviour under another name
+        assert (tmp_path / "own" / name).read_bytes() == (model / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "fault"),
+    [
+        (OWN_TYPES.replace("counter: inquiries", "counter: visits"), 1, "own.yaml:3:"),
+        (OWN_TYPES, 2, "row 2, type: 'teleport' must be one of site_visit"),
+    ],
+)
+def test_a_type_that_no_document_declares_is_named_and_so_is_a_bad_document(
+    tmp_path: Path, document: str, code: int, fault: str
+) -> None:
+    (tmp_path / "log.csv").write_text(HEADER + "a,2026-03-01,question,\na,2026-03-02,teleport,\n")
+    (tmp_path / "own.yaml").write_text(document)
+    found, output = run(tmp_path / "model", "--events", tmp_path / "log.csv", "--types", tmp_path / "own.yaml")
+    assert (found, fault in output, (tmp_path / "model").exists()) == (code, True, False)
 
 
 def test_what_arrived_late_is_not_seen_before_it_did(tmp_path: Path) -> None:
