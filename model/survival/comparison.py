@@ -9,10 +9,11 @@ from model.survival.cohort import Cohort
 from model.survival.cox import fit_cox
 from model.survival.curves import EARLY, EDGES, HORIZON_DAYS, LATE, MEDIAN, days_until, mean_days
 from model.survival.kaplan_meier import kaplan_meier
-from model.survival.scores import brier_at, concordance, gain, integrated_errors, ipcw_concordance
+from model.survival.scores import brier_at, concordance, concordance_lead, gain, integrated_errors, ipcw_concordance
 
 RECENCY = number_place("days_since_last_activity")
 BRIER_DAY = 60
+RANKING = {"cox": "Cox", "recency": "recency alone"}  # the simpler models that rank leads
 LEAST_LEADS = 100  # watched so long, for a figure about them to mean something
 
 
@@ -23,8 +24,10 @@ class Prediction(NamedTuple):
     stays: FloatArray = np.empty((0, 0))
 
 
-def compare(train: Cohort, test: Cohort, stays: FloatArray) -> dict[str, Any]:
+def compare(train: Cohort, test: Cohort, stays: FloatArray, seed: int) -> dict[str, Any]:
     """Return the figures of the hazard model's curves for the test leads, (n, PERIODS), beside those of the simpler models.
+
+    The seed draws the leads of the intervals.
 
     Raises:
         ValueError: Fewer than LEAST_LEADS test leads were watched for BRIER_DAY days.
@@ -47,6 +50,12 @@ def compare(train: Cohort, test: Cohort, stays: FloatArray) -> dict[str, Any]:
         "test_left": round(float(test.durations.observed.mean()), 4),
         "measured_days": int(EDGES[measured - 1]),
         "gain_over_kaplan_meier": _gain(predictions, test, measured),
+        "concordance_lead": {
+            name: concordance_lead(
+                predictions["hazard"].expected, predictions[name].expected, test.durations, test.leads, seed
+            )
+            for name in RANKING
+        },
         "models": {name: _figures(found, test, measured) for name, found in predictions.items()},
         "band_coverage": _coverage(stays, test),
         "median_known": round(float((1 - stays[:, -1] >= MEDIAN).mean()), 4),
@@ -90,15 +99,17 @@ def _coverage(stays: FloatArray, test: Cohort) -> float | None:
 
 
 def why_no_estimate(figures: dict[str, Any]) -> str:
-    """Return why the hazard model must not be used, from the figures of `compare`; "" when it is better than everything simpler.
+    """Return why the hazard model must not be used, from the figures of `compare`; "" when it may be.
 
-    Its Brier score must be lower than Kaplan-Meier's beyond chance: of models that know nothing, half would be lower by chance.
+    Its Brier score must be lower than Kaplan-Meier's beyond chance: of models that know nothing, half would be lower by chance. It must
+    rank leads better than Cox and recency do, be it by chance: those never serve, so where they are as good nothing is lost, and the card
+    says by how much it leads and how sure that is.
     """
     mean, low, high = figures["gain_over_kaplan_meier"]
     if low <= 0:
         return f"no better than Kaplan-Meier on held-out leads: integrated Brier score lower by {mean} [{low}, {high}]"
     hazard = figures["models"]["hazard"]["concordance"]
-    for name, shown in (("cox", "Cox"), ("recency", "recency alone")):
+    for name, shown in RANKING.items():
         other = figures["models"][name]["concordance"]
         if hazard <= other:
             return f"no better than {shown} on held-out leads: concordance {hazard} against {other}"

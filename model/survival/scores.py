@@ -7,6 +7,10 @@ from model.features import FloatArray
 from model.metrics import Z95
 from model.survival.cohort import Durations
 from model.survival.kaplan_meier import StepCurve, censoring_curve
+from model.training.intervals import draws, middle_95
+
+ROWS_AT_ONCE = 256  # of pairs: a few MB
+NO_PAIRS = "no two leads can be compared: nobody is known to have left before another"
 
 
 def concordance(expected: FloatArray, durations: Durations) -> float:
@@ -38,8 +42,46 @@ def _pairs(expected: FloatArray, durations: Durations, weights: FloatArray, hori
         right += weights[lead] * agreed
         total += weights[lead] * len(others)
     if total == 0:
-        raise ValueError("no two leads can be compared: nobody is known to have left before another")
+        raise ValueError(NO_PAIRS)
     return float(right / total)
+
+
+def concordance_lead(
+    expected: FloatArray, other: FloatArray, durations: Durations, leads: NDArray[np.int64], seed: int
+) -> list[float]:
+    """Return how much higher Harrell's C is with `expected` days than with the `other` model's, and its 95 % interval: [lead, low, high].
+
+    Both are measured on the same draws of whole leads. Raises ValueError when no pair can be compared. Source: as `bootstrap`.
+    """
+    often = [np.bincount(rows, minlength=len(leads)) for rows in draws(leads, seed)]
+    drawn = np.stack([np.ones(len(leads), dtype=np.int64), *often], axis=1).astype(
+        np.float32
+    )  # the first: everybody once
+    right, total = np.zeros(drawn.shape[1]), np.zeros(drawn.shape[1])
+    rows = np.flatnonzero(durations.observed)
+    for block in np.array_split(rows, len(rows) // ROWS_AT_ONCE + 1):
+        longer = _outlasts(durations, block)
+        better = longer * (_agreed(expected, block) - _agreed(other, block))
+        # Halves and small whole numbers: single precision adds them without error, whatever the order.
+        right += (drawn[block] * (better @ drawn)).sum(axis=0, dtype=np.float64)
+        total += (drawn[block] * (longer @ drawn)).sum(axis=0, dtype=np.float64)
+    if total[0] == 0:
+        raise ValueError(NO_PAIRS)
+    known = total > 0
+    leads_by = right[known] / total[known]
+    return [round(float(leads_by[0]), 4), *middle_95(leads_by[1:])]
+
+
+def _outlasts(durations: Durations, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return for each of the rows, who are known to have left, which leads are known to have stayed longer: 1 or 0, (rows, n)."""
+    days, left = durations.days, durations.days[rows, None]
+    return np.asarray((days > left) | ((days == left) & ~durations.observed), dtype=np.float32)
+
+
+def _agreed(expected: FloatArray, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return whether each lead is expected to stay longer than each of the rows: 1, 0, or a half for a tie."""
+    own = expected[rows, None]
+    return np.asarray((expected > own) + 0.5 * (expected == own), dtype=np.float32)
 
 
 def brier_at(stays: FloatArray, durations: Durations, day: float) -> float:

@@ -32,13 +32,13 @@ def train_time_to_churn(
         test: Other leads, at later snapshots.
         monotone: For each input, +1, -1 or 0: which way the hazard may go.
         silence_days: How many silent days count as having left, in the cohorts' labels.
-        seed: Of CatBoost.
+        seed: Of CatBoost, and of the intervals' draws.
 
     """
     rows, left = person_periods(train.inputs, train.durations)
     model = _fit(rows, left, monotone, seed)
     trees = hazard_trees(export(model, *(output / name for name in HAZARD_FILES)))
-    figures = compare(train, test, trees.stays(test.inputs))
+    figures = compare(train, test, trees.stays(test.inputs), seed)
     reason = why_no_estimate(figures)
     if reason:
         for name in HAZARD_FILES:

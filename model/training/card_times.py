@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from model.survival.comparison import RANKING
+
 MODELS = {
     "hazard": "hazard",
     "cox": "Cox",
@@ -35,10 +37,17 @@ def _row(name: str, figures: dict[str, float]) -> str:
     return f"| {MODELS[name]} | {' | '.join(shown)} |"
 
 
+def _lead(name: str, lead: float, low: float, high: float) -> str:
+    """Return how a concordance compares with another model's, in words."""
+    word = "better than" if low > 0 else "worse than" if high < 0 else "not better beyond chance than"
+    return f"{word} that of {MODELS[name]}: {lead:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
 def _worth(found: dict[str, Any], horizon_days: int) -> str:
     gain, low, high = found["gain_over_kaplan_meier"]
     coverage = "not measured" if found["band_coverage"] is None else f"{found['band_coverage']:.2f}"
-    return f"""Its integrated Brier score is lower than Kaplan-Meier's by {gain} [{low}, {high}] (95 %, rows of a lead \
-as one). The 10-90 % band held
-{coverage} of those who were watched to the end (more than .80, since both of its ends are often open: left already, or beyond \
-{horizon_days} days); {found["median_known"]:.0%} have a median within {horizon_days} days."""
+    leads = "; ".join(_lead(name, *found["concordance_lead"][name]) for name in RANKING)
+    return f"""Its concordance is {leads} (95 %, whole leads drawn). Its integrated Brier score is lower than \
+Kaplan-Meier's by {gain} [{low}, {high}] (95 %, rows of a lead as one). The 10-90 % band held {coverage} of those who were watched to the end \
+(more than .80, since both of its ends are often open: left already, or beyond {horizon_days} days); {found["median_known"]:.0%} have a median \
+within {horizon_days} days."""

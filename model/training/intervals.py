@@ -1,6 +1,6 @@
 """95 % intervals for figures of leads that repeat: rows of one lead are no independent evidence, so whole leads are drawn, not rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,27 @@ def bootstrap(
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), percentile intervals over clusters.
     """
-    order = np.argsort(leads, kind="stable")
-    _, first, counts = np.unique(leads[order], return_index=True, return_counts=True)
-    draw = np.random.default_rng(seed)
     found: dict[str, list[float]] = {name: [] for name in figures}
-    for _ in range(DRAWS):
-        drawn = draw.integers(len(first), size=len(first))
-        rows = order[_spans(first[drawn], counts[drawn])]
+    for rows in draws(leads, seed):
         if 0 < label[rows].sum() < len(rows):
             for name, figure in figures.items():
                 found[name].append(figure(score[rows], label[rows]))
-    return {name: [round(float(x), 4) for x in np.quantile(values, (0.025, 0.975))] for name, values in found.items()}
+    return {name: middle_95(values) for name, values in found.items()}
+
+
+def draws(leads: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of DRAWS draws: as many leads as there are, with replacement, each with all of its rows."""
+    order = np.argsort(leads, kind="stable")
+    _, first, counts = np.unique(leads[order], return_index=True, return_counts=True)
+    draw = np.random.default_rng(seed)
+    for _ in range(DRAWS):
+        drawn = draw.integers(len(first), size=len(first))
+        yield order[_spans(first[drawn], counts[drawn])]
+
+
+def middle_95(values: Sequence[float] | FloatArray) -> list[float]:
+    """Return the interval that leaves out a fortieth of the values at each end."""
+    return [round(float(x), 4) for x in np.quantile(values, (0.025, 0.975))]
 
 
 def _spans(first: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from model.survival.cohort import Durations, days_until_silence
 from model.survival.comparison import why_no_estimate
 from model.survival.cox import fit_cox
 from model.survival.kaplan_meier import censoring_curve, kaplan_meier
-from model.survival.scores import brier_at, concordance, gain, integrated_errors, ipcw_concordance
+from model.survival.scores import brier_at, concordance, concordance_lead, gain, integrated_errors, ipcw_concordance
 
 
 def array(*values: float) -> NDArray[np.float64]:
@@ -61,6 +61,45 @@ def test_pairs_count_more_where_fewer_were_watched() -> None:
     # a has 4 pairs of weight 1, b 3 of which one is wrong, d one of weight 1 / (2/3)^2.
     assert ipcw_concordance(array(1, 3, 2, 4, 5), CENSORED, 10) == pytest.approx(8.25 / 9.25)
     assert ipcw_concordance(array(1, 3, 2, 4, 5), CENSORED, 3) == pytest.approx(6 / 7)
+
+
+def test_a_model_leads_another_by_the_pairs_that_it_alone_puts_in_order() -> None:
+    # Of the eight pairs of CENSORED the first has 8 right, the second 7, the third half of b's with d and e, and none of a's.
+    perfect, one_wrong, tied = array(1, 2, 3, 4, 5), array(1, 3, 2, 4, 5), array(7, 7, 7, 7, 7)
+    leads = np.arange(5)
+    assert concordance_lead(perfect, one_wrong, CENSORED, leads, 1)[0] == 0.125
+    assert concordance_lead(one_wrong, tied, CENSORED, leads, 1)[0] == 0.375
+    assert concordance_lead(tied, tied, CENSORED, leads, 1) == [0, 0, 0]
+
+
+def test_a_lead_is_the_difference_of_the_two_concordances_and_as_sure_as_there_are_leads() -> None:
+    draw = np.random.default_rng(6)
+    days, count = draw.exponential(10, 600), 600
+    found = Durations(np.minimum(days, 15), days <= 15, np.full(count, 15.0))
+    good, worse = days + draw.normal(0, 8, count), days + draw.normal(0, 12, count)
+    lead, low, high = concordance_lead(good, worse, found, np.arange(count), 1)
+    assert lead == pytest.approx(concordance(good, found) - concordance(worse, found), abs=1e-4)
+    assert 0 < low < lead < high
+    fourfold = Durations(np.tile(found.days, 4), np.tile(found.observed, 4), np.tile(found.known_days, 4))
+    again = concordance_lead(np.tile(good, 4), np.tile(worse, 4), fourfold, np.tile(np.arange(count), 4), 1)
+    assert again == pytest.approx([lead, low, high], abs=1e-4)  # the same leads four times are no more evidence
+
+
+def test_of_models_that_differ_by_noise_one_in_twenty_seems_better_or_worse() -> None:
+    seemed = 0
+    for world in range(40):
+        draw = np.random.default_rng(world)
+        days = draw.exponential(10, 300)
+        found = Durations(days, np.ones(300, dtype=bool), days)
+        one, other = days + draw.normal(0, 10, 300), days + draw.normal(0, 10, 300)
+        _, low, high = concordance_lead(one, other, found, np.arange(300), 1)
+        seemed += not low <= 0 <= high
+    assert seemed <= 6  # of intervals that hold what they say, more would do so in one of 300 such tests
+
+
+def test_nobody_who_left_leaves_no_lead_to_measure() -> None:
+    with pytest.raises(ValueError, match="no two leads"):
+        concordance_lead(array(1, 2), array(2, 1), durations([3, 4], [False, False]), np.arange(2), 1)
 
 
 def test_brier_without_losses_is_the_mean_squared_error() -> None:
