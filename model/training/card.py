@@ -1,16 +1,18 @@
 """The model card: what the model is, what it was measured to do, and what nobody should believe of it."""
 
+from pathlib import Path
 from typing import Any
 
 from model.metrics import THRESHOLDS
 from model.training.card_times import time_to_churn
 
 TITLES = {"model": "the model", "bg_nbd": "BG/NBD", "recency_only": "recency alone"}
+REAL_DATA = Path(__file__).with_name("real_data.md")  # written by `python -m tests.benchmark.real_data --write`
 SHOWN_SILENCES = (7, 14, 30, 42, 60, 90, 120, 180)
 
 
 def card(manifest: dict[str, Any]) -> str:
-    """Return the card of an artifact as Markdown; every figure comes from its manifest."""
+    """Return the card of an artifact as Markdown; every figure of the artifact comes from its manifest."""
     test = manifest["metrics"]["test"]
     recipe = manifest["recipe"]
     figures = "\n".join(_figures(name, part) for name, part in measured(manifest).items())
@@ -36,7 +38,7 @@ intervals over whole leads.
 {_silence(manifest)}
 {time_to_churn(manifest["time_to_churn"], manifest["horizon_days"])}
 
-**Limits.** {limits(manifest)}
+{_real_data(manifest)}**Limits.** {limits(manifest)}
 """
 
 
@@ -68,6 +70,11 @@ def limits(manifest: dict[str, Any]) -> str:
         f"{own}The thresholds 0.3, 0.6 and 0.8 do not carry over between portfolios. Precision at 0.8 says nothing without its recall. "
         "Risk is not response: a lead at high risk is not thereby one whom contact helps."
     )
+
+
+def _real_data(manifest: dict[str, Any]) -> str:
+    """Return what the same training gave on real data, for the model that has only seen simulated leads; others have figures of their own."""
+    return f"{REAL_DATA.read_text()}\n" if manifest["data"]["source"] == "simulator" else ""
 
 
 def _monotone(manifest: dict[str, Any]) -> str:

@@ -96,9 +96,8 @@ def rows(log: Log, manifest: dict[str, Any]) -> list[str]:
     auc, brier, calibration_error = (
         sum(day[name] for day in days) / len(days) for name in ("auc", "brier", "calibration_error")
     )
-    found.append(
-        f"| | model, mean of {len(days)} test days | | | {auc:.3f} | {brier:.4f} | {calibration_error:.3f} | | |"
-    )
+    over = "the one test day" if len(days) == 1 else f"mean of {len(days)} test days"
+    found.append(f"| | the model, {over} | | | {auc:.3f} | {brier:.4f} | {calibration_error:.3f} | | |")
     for name, part in measured(manifest).items():
         found.append(f"| | {name} | {part['leads']:,} | {part['base_rate']:.3f} | {_cells(part)} |")
     return found

@@ -20,13 +20,13 @@ from model.features import CATEGORIES, NUMERIC, FloatArray
 from model.simulator import COUNTERS, Portfolio
 from model.snapshot import ACTIVE, AMOUNT, PURCHASES, features_at
 from model.survival.cohort import Cohort, Durations, days_until_silence, joined, part_of
-from model.survival.comparison import RECENCY
+from model.survival.comparison import RANKING, RECENCY
 from model.survival.training import train_time_to_churn
+from model.training.card_times import MODELS
 from model.training.snapshots import YOUNGEST_DAYS
 
 SILENCE_DAYS, SEED, HELD_OUT = 90, 7, 4
 CUSTOMERS_AT_ONCE = 3_000
-MODELS = ("hazard", "cox", "recency", "kaplan_meier")
 Log = tuple[
     NDArray[np.int64], NDArray[np.int64], FloatArray
 ]  # customer, day and amount of each purchase, each from 0 up
@@ -125,33 +125,35 @@ def rows(name: str, section: dict[str, Any]) -> Iterator[str]:
     found = section["metrics"]
     for model in MODELS:
         figures = found["models"][model]
-        cells = [
-            f"{figures[key]:.3f}" if key in figures else "-"
-            for key in ("concordance", "ipcw_concordance", "integrated_brier", "brier_60")
-        ]
-        yield f"| {name} | {model} | {' | '.join(cells)} |"
+        concordance, integrated, sixty = (
+            f"{figures[key]:.3f}" if key in figures else "-" for key in ("concordance", "integrated_brier", "brier_60")
+        )
+        lead = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*found["concordance_lead"][model]) if model in RANKING else "-"
+        yield f"| {name} | {MODELS[model]} | {concordance} | {lead} | {integrated} | {sixty} |"
     served = section["no_estimate_reason"] or "served"
+    band = "not measured" if found["band_coverage"] is None else f"{found['band_coverage']:.2f}"
     yield (
-        f"| {name}: {found['train_leads']:,} + {found['test_leads']:,} snapshots, {found['test_left']:.2f} left, to day "
-        f"{found['measured_days']}, band {found['band_coverage']}, median known {found['median_known']:.2f} | {served} |||||"
+        f"| | {served}; {found['train_leads']:,} + {found['test_leads']:,} snapshots, {found['test_left']:.2f} left, to day "
+        f"{found['measured_days']}, band {band}, median known {found['median_known']:.2f} | | | | |"
     )
 
 
-def main() -> None:
-    """Measure both logs with both labels."""
-    folder = Path(os.environ.get("KEEPWELL_DATA", "../shared/data"))
+def table(folder: Path) -> list[str]:
+    """Return the figures of both logs with both labels as Markdown."""
     monotone = [*(feature.monotone for feature in NUMERIC), *[0] * len(CATEGORIES)]
     lines: list[str] = []
-    for dataset in track(DATASETS, description="measuring"):
+    for dataset in track(DATASETS, description="time to churn"):
         train, test = cohorts(dataset, dataset.load(folder))
         for label, view in (("silence begins", lambda found: found), ("rule fires", until_the_rule_fires)):
             with TemporaryDirectory() as output:
                 section = train_time_to_churn(Path(output), view(train), view(test), monotone, SILENCE_DAYS, SEED)
             lines += rows(f"{dataset.name}, {label}", section)
-    print("| data, label | model | concordance | weighted for censoring | integrated Brier | Brier at 60 days |")
-    print("|---|---|--:|--:|--:|--:|")
-    print("\n".join(lines))
+    return [
+        "| log, label | model | concordance | hazard's lead in it | integrated Brier | Brier at 60 days |",
+        "|---|---|--:|--:|--:|--:|",
+        *lines,
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    print("\n".join(table(Path(os.environ.get("KEEPWELL_DATA", "../shared/data")))))
