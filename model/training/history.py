@@ -3,9 +3,10 @@
 A day's counts are kept for each day on which some of them arrived, since a snapshot sees only what had arrived by then.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import groupby
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from model.training.errors import TrainingDataError
 
 Ints = NDArray[np.int64]
 UNKNOWN = ("",) * len(CATEGORIES)
+NO_CATEGORIES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Mark(Enum):
@@ -87,8 +89,8 @@ def simulated(world: Portfolio) -> History:
     return History(categories_of(world), length, lead, day, day, world.days[lead, day], never)
 
 
-def logged(events: Iterable[LoggedEvent]) -> History:
-    """Return an event log's history; its leads are numbered in the order of their names, and have no categories.
+def logged(events: Iterable[LoggedEvent], categories: Mapping[str, tuple[str, ...]] = NO_CATEGORIES) -> History:
+    """Return an event log's history; its leads are numbered in the order of their names. Without categories they are unknown.
 
     Raises:
         TrainingDataError: There are no events.
@@ -112,7 +114,8 @@ def logged(events: Iterable[LoggedEvent]) -> History:
     table = np.array(found, dtype=np.float64).reshape(len(found), 3 + len(COUNTERS))
     lead, day, arrived = table[:, :3].T.astype(np.int64)
     explicit = left if (left < length).any() else None
-    return History([UNKNOWN] * len(number), length, lead, day, arrived, table[:, 3:], closed, explicit, zero)
+    known = [categories.get(name, UNKNOWN) for name in number]
+    return History(known, length, lead, day, arrived, table[:, 3:], closed, explicit, zero)
 
 
 def _daily(rows: list[LoggedEvent]) -> Iterator[tuple[str, int, int, tuple[float, ...]]]:

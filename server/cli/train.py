@@ -38,7 +38,11 @@ Silence = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="the same seed and data give the same bytes")]
 Monotone = Annotated[bool, typer.Option(help="risk must rise with silence and fall with engagement")]
-Leads = Annotated[int, typer.Option(help="leads in the simulated portfolio", min=1_000, max=100_000)]
+SimulatedLeads = Annotated[int, typer.Option(help="leads in the simulated portfolio", min=1_000, max=100_000)]
+Leads = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="leads of the event log: ids and columns source, segment, region"),
+]
 Arrival = Annotated[str, typer.Option(help="column of times at which events became known, if there is one")]
 ChurnEvent = Annotated[
     str, typer.Option(help="type of the rows that say that a lead has left; by default silence is churn")
@@ -54,7 +58,8 @@ def train(
     silence_days: Silence = None,
     seed: Seed = 7,
     monotone: Monotone = True,
-    leads: Leads = 6_000,
+    simulated_leads: SimulatedLeads = 6_000,
+    leads: Leads = None,
     lead: Annotated[str, typer.Option(help="column of lead ids")] = "lead_id",
     time: Annotated[str, typer.Option(help="column of times")] = "occur_time",
     kind: Annotated[str, typer.Option("--type", help="column of types")] = "type",
@@ -71,17 +76,17 @@ def train(
 
     if events and table:
         raise typer.BadParameter("give either --events or --table")
-    if types and not events:
-        raise typer.BadParameter("--types says what the rows of --events are")
+    if (types or leads) and not events:
+        raise typer.BadParameter("--types and --leads say more about --events")
     columns = Columns(lead, time, kind, value, "")
-    options = LogOptions(columns, default_type, arrival, churn_event, contact_event, types_in(types))
+    options = LogOptions(columns, default_type, arrival, churn_event, contact_event, types_in(types), leads)
 
     def data(tell: "Tell") -> "Dataset":
         if table:
             return dataset_of_table(table, horizon_days, seed)
         if events:
             return dataset_of_log(events, options, horizon_days, silence_days, tell)
-        return from_simulator(leads, seed, horizon_days, silence_days, tell)
+        return from_simulator(simulated_leads, seed, horizon_days, silence_days, tell)
 
     _run(output, data, seed, monotone, f"{events or table or 'simulator'}")
 

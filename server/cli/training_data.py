@@ -1,6 +1,6 @@
 """Files to train on: an event log, as `keepwell events import` takes it, or a feature table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from model.events import CORE, EventType
 from model.training.dataset import Dataset, Progress, from_history
-from model.training.history import History, LoggedEvent, Mark, logged
+from model.training.history import NO_CATEGORIES, History, LoggedEvent, Mark, logged
 from model.training.table import from_table
 from server.cli.event_table import Columns, EventRow, event_rows
+from server.cli.lead_table import categories_in
 from server.cli.table_file import TableFileError, read_table
 from server.convert.checks import instant_of
 
@@ -27,6 +28,7 @@ class LogOptions(NamedTuple):
     churn_event: str = ""  # type of the rows that say that a lead has left; no type of the schema
     contact_event: str = ""  # type of the rows that say that we contacted the lead; likewise
     types: Mapping[str, EventType] = CORE  # everybody's, and the tenant's own
+    leads: Path | None = None  # file of the leads' categories
 
 
 def dataset_of_log(
@@ -44,6 +46,8 @@ def dataset_of_log(
     described = {"source": "events", "file": path.name, "leads": len(history.categories)}
     if options.churn_event:
         described["churn_event"] = options.churn_event
+    if options.leads:
+        described["categories"] = options.leads.name
     return from_history(history, horizon_days, silence_days, described, progress)
 
 
@@ -65,7 +69,16 @@ def _history(path: Path, options: LogOptions) -> History:
     for mark, chosen in marked.items():
         columns = options.columns._replace(kind="", value="")
         events += [_logged(row, mark, arrived) for row in event_rows(table[chosen], path.name, columns, ANY_TYPE)]
-    return logged(events)
+    return logged(events, _categories(options, {event.lead for event in events}))
+
+
+def _categories(options: LogOptions, logged_leads: Set[str]) -> Mapping[str, tuple[str, ...]]:
+    if options.leads is None:
+        return NO_CATEGORIES
+    found = categories_in(options.leads, options.columns.lead)
+    if logged_leads.isdisjoint(found):
+        raise TableFileError(f"{options.leads.name}: none of its {len(found)} leads is in the log")
+    return found
 
 
 def _logged(row: EventRow, what: EventType | Mark, arrived: list[int]) -> LoggedEvent:

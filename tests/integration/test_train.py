@@ -14,9 +14,10 @@ from model.canary import check_artifact
 from model.drift import counts_in, psi
 from model.features import CATEGORIES, NUMERIC, number_place
 from model.scorer import Scorer
-from model.simulator import simulate
-from model.snapshot import AMOUNT, CLICKS, INQUIRIES, OPENS, QUARTERS, VIEWS, features_at
+from model.simulator import SOURCES, simulate
+from model.snapshot import AMOUNT, CLICKS, INQUIRIES, OPENS, QUARTERS, VIEWS, categories_of, features_at
 from model.training.dataset import Dataset
+from model.training.encoding import Encoding
 from model.training.snapshots import Snapshot
 from server.cli import app
 from server.cli.event_table import Columns
@@ -237,6 +238,62 @@ def test_a_type_that_no_document_declares_is_named_and_so_is_a_bad_document(
     (tmp_path / "own.yaml").write_text(document)
     found, output = run(tmp_path / "model", "--events", tmp_path / "log.csv", "--types", tmp_path / "own.yaml")
     assert (found, fault in output, (tmp_path / "model").exists()) == (code, True, False)
+
+
+def test_categories_are_trained_as_they_are_served(log: Path, tmp_path: Path) -> None:
+    known = categories_of(WORLD)
+    rows = [(f"l{lead}", *known[lead]) for lead in range(0, 1_000, 2)]  # of the others nothing is known
+    pd.DataFrame(rows, columns=["lead_id", "source", "segment", "region"]).to_csv(tmp_path / "leads.csv", index=False)
+    code, output = run(tmp_path / "model", "--events", log, "--leads", tmp_path / "leads.csv")
+    assert code == 0, output
+    manifest = json.loads((tmp_path / "model/manifest.json").read_text())
+    assert set(manifest["encodings"]["source"]) == {"", *SOURCES}
+    assert manifest["data"]["categories"] == "leads.csv"
+    options = LogOptions(COLUMNS, leads=tmp_path / "leads.csv")
+    part = newest(dataset_of_log(log, options, 30, manifest["silence"]["days"], say_nothing))
+    names = sorted(set(pd.read_parquet(log)["lead_id"]))  # training numbers leads by their names
+    numbers = [int(names[lead][1:]) for lead in part.leads]
+    expected = [("", "", "") if number % 2 else known[number] for number in numbers]
+    assert part.categories == expected
+    trained = Encoding(manifest["encodings"], manifest["base_rate"]).inputs(part.numeric, part.categories)
+    served = Scorer.load(tmp_path / "model").encode(part.numeric, expected)
+    assert served.tobytes() == trained.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "fault"),
+    [
+        ("leads.csv", "lead,source\nanna,web\n", "leads.csv: no column lead_id; the file has lead, source"),
+        (
+            "leads.csv",
+            "lead_id,origin\nanna,web\n",
+            "leads.csv: no column of source, segment, region; the file has lead_id",
+        ),
+        ("leads.csv", "lead_id,source\nanna,web\n,web\n", "row 2, lead_id: must be set"),
+        ("leads.csv", "lead_id,source\nanna,web\nanna,web\n", "row 2, lead_id: 'anna' has a row already"),
+        ("leads.csv", f"lead_id,source,region\nanna,web,{'x' * 65}\n", "row 1, region: 'xxx"),
+        ("leads.jsonl", '{"lead_id": "anna", "region": 12}\n', "row 1, region: 12 is not a text"),
+        ("leads.csv", "lead_id,source\nzoe,web\n", "leads.csv: none of its 1 leads is in the log"),
+    ],
+)
+def test_a_bad_table_of_leads_is_refused_by_row_and_column(tmp_path: Path, file: str, text: str, fault: str) -> None:
+    log = small_log(tmp_path)
+    (tmp_path / file).write_text(text)
+    code, output = run(tmp_path / "model", "--events", log, "--leads", tmp_path / file)
+    assert (code, fault in output, (tmp_path / "model").exists()) == (2, True, False), output
+
+
+def test_the_longest_category_is_taken_and_an_empty_cell_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text(f"lead_id,region,note\nanna,{'x' * 64},\nben,,late\n")
+    options = LogOptions(COLUMNS, leads=tmp_path / "leads.csv")
+    part = newest(dataset_of_log(small_log(tmp_path), options, 30, 42, say_nothing))
+    assert part.categories == [("", "", "x" * 64), ("", "", "")]
+
+
+def test_what_says_more_about_a_log_needs_one(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text("lead_id,source\nanna,web\n")
+    assert run(tmp_path / "model", "--leads", tmp_path / "leads.csv")[0] == 2
+    assert list(tmp_path.iterdir()) == [tmp_path / "leads.csv"]
 
 
 def test_what_arrived_late_is_not_seen_before_it_did(tmp_path: Path) -> None:
