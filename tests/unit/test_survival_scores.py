@@ -9,6 +9,7 @@ from model.survival.comparison import why_no_estimate
 from model.survival.cox import fit_cox
 from model.survival.kaplan_meier import censoring_curve, kaplan_meier
 from model.survival.scores import brier_at, concordance, concordance_lead, gain, integrated_errors, ipcw_concordance
+from model.training.intervals import draws, middle_95
 
 
 def array(*values: float) -> NDArray[np.float64]:
@@ -83,6 +84,20 @@ def test_a_lead_is_the_difference_of_the_two_concordances_and_as_sure_as_there_a
     fourfold = Durations(np.tile(found.days, 4), np.tile(found.observed, 4), np.tile(found.known_days, 4))
     again = concordance_lead(np.tile(good, 4), np.tile(worse, 4), fourfold, np.tile(np.arange(count), 4), 1)
     assert again == pytest.approx([lead, low, high], abs=1e-4)  # the same leads four times are no more evidence
+
+
+def test_the_interval_is_that_of_the_drawn_leads_own_concordances() -> None:
+    draw = np.random.default_rng(5)
+    days, leads = np.round(draw.exponential(5, 90)), np.repeat(np.arange(30), 3)
+    found = Durations(np.minimum(days, 8), days <= 8, np.full(90, 8.0))
+    one, other = np.round(days + draw.normal(0, 4, 90)), np.round(days + draw.normal(0, 6, 90))
+
+    def lead_of(rows: NDArray[np.int64]) -> float:
+        drawn = Durations(found.days[rows], found.observed[rows], found.known_days[rows])
+        return concordance(one[rows], drawn) - concordance(other[rows], drawn)
+
+    _, low, high = concordance_lead(one, other, found, leads, 1)
+    assert [low, high] == middle_95([lead_of(rows) for rows in draws(leads, 1)])
 
 
 def test_of_models_that_differ_by_noise_one_in_twenty_seems_better_or_worse() -> None:
