@@ -8,7 +8,7 @@ ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 13))'),Tru
 export CPPFLAGS += -DPyEval_CallObject=PyObject_CallObject
 endif
 
-.PHONY: demo test check clients delivery proto bench lock clean
+.PHONY: demo test check clients delivery chaos proto bench lock clean
 
 demo: .venv/installed
 	$(BIN)/keepwell demo
@@ -37,6 +37,10 @@ clients: .venv/installed
 # Delivery workers as processes of their own, killed and restarted.
 delivery: .venv/installed
 	$(BIN)/python -m pytest -m workers tests/delivery
+
+# Two minutes of contacts being delivered while workers, server and store are killed at random; `make delivery` has a short version.
+chaos: .venv/installed
+	$(BIN)/keepwell demo --deliver --chaos 120
 
 proto: .venv/installed
 	$(BIN)/python proto/generate.py

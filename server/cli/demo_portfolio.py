@@ -16,13 +16,33 @@ from keepwell.v1 import (
 )
 
 from model.features import CATEGORIES, NUMERIC, FloatArray
-from model.simulator import SEGMENTS, ZONES, simulate
+from model.simulator import SEGMENTS, ZONES, Portfolio, simulate
 from model.snapshot import categories_of, features_at
 
 FIRST_DAY = 120
 FIRST_NOON = datetime(2026, 3, 2, 17, tzinfo=UTC)  # a Monday, noon in New York
 MESSAGE_LEADS = 250
 CONSENTING = 0.6
+
+
+def id_of(lead: int) -> str:
+    """Return a lead's id."""
+    return f"lead-{lead:05}"
+
+
+def profile_of(world: Portfolio, lead: int) -> lead_pb2.LeadProfile:
+    """Return what is known of a lead from the start."""
+    zone, country, region = ZONES[world.zone[lead]]
+    return lead_pb2.LeadProfile(
+        lead_id=id_of(lead),
+        time_zone=zone,
+        country=country,
+        region=region,
+        value=float(world.value[lead]),
+        currency="USD",
+        owner=f"agent-{lead % 12}",
+        segment=SEGMENTS[world.segment[lead]],
+    )
 
 
 class DemoPortfolio:
@@ -40,11 +60,7 @@ class DemoPortfolio:
         self.decided = 0
         self.refused = 0
         self.latencies_ms: list[float] = []
-        self.zones = {self._id(lead): ZONES[place][0] for lead, place in enumerate(self._world.zone)}
-
-    @staticmethod
-    def _id(lead: int) -> str:
-        return f"lead-{lead:05}"
+        self.zones = {id_of(lead): ZONES[place][0] for lead, place in enumerate(self._world.zone)}
 
     def _now(self) -> tuple[tuple[str, str], ...]:
         now = FIRST_NOON + timedelta(days=self.day)
@@ -52,29 +68,16 @@ class DemoPortfolio:
 
     def introduce(self) -> None:
         """Write every lead's profile, and the consent that some gave to calls and texts."""
-        profiles = [self._profile(lead) for lead in range(self.leads)]
+        profiles = [profile_of(self._world, lead) for lead in range(self.leads)]
         for first in range(0, self.leads, MESSAGE_LEADS):
             request = lead_service_pb2.UpsertLeadsRequest(leads=profiles[first : first + MESSAGE_LEADS])
             self._leads.UpsertLeads(request, metadata=self._now())
         for lead in np.flatnonzero(self._draw.random(self.leads) < CONSENTING):
             for channel in (decision_pb2.INTERVENTION_CHANNEL_PHONE, decision_pb2.INTERVENTION_CHANNEL_SMS):
                 request_ = lead_service_pb2.SetConsentRequest(
-                    lead_id=self._id(int(lead)), channel=channel, state=lead_pb2.CONSENT_STATE_GRANTED, source="sign-up"
+                    lead_id=id_of(int(lead)), channel=channel, state=lead_pb2.CONSENT_STATE_GRANTED, source="sign-up"
                 )
                 self._leads.SetConsent(request_, metadata=self._now())
-
-    def _profile(self, lead: int) -> lead_pb2.LeadProfile:
-        zone, country, region = ZONES[self._world.zone[lead]]
-        return lead_pb2.LeadProfile(
-            lead_id=self._id(lead),
-            time_zone=zone,
-            country=country,
-            region=region,
-            value=float(self._world.value[lead]),
-            currency="USD",
-            owner=f"agent-{lead % 12}",
-            segment=SEGMENTS[self._world.segment[lead]],
-        )
 
     def play(self) -> Iterator[None]:
         """Ask about every lead once a day, in messages of many; yield after each message."""
@@ -91,8 +94,8 @@ class DemoPortfolio:
         known = {feature.name: value for feature, value in zip(NUMERIC, row.tolist(), strict=True) if value == value}  # noqa: PLR0124 (NaN)
         categories = {feature.name: value for feature, value in zip(CATEGORIES, self._categories[lead], strict=True)}
         return decision_service_pb2.DecideRequest(
-            request_id=f"day-{self.day}-{self._id(lead)}",
-            lead_id=self._id(lead),
+            request_id=f"day-{self.day}-{id_of(lead)}",
+            lead_id=id_of(lead),
             features=decision_pb2.Features(numbers=known, categories=categories),
         )
 

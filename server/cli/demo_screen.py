@@ -17,7 +17,8 @@ from server.cli.show import COLOURS
 SHOWN_REASONS = 8
 
 
-def _counts(title: str, counts: Counter[str], colours: dict[str, str] | None = None) -> Panel:
+def counts_panel(title: str, counts: Counter[str], colours: dict[str, str] | None = None) -> Panel:
+    """Return the most frequent names, with their counts and shares."""
     table = Table.grid(padding=(0, 1))
     total = sum(counts.values()) or 1
     for name, count in counts.most_common(SHOWN_REASONS):
@@ -39,10 +40,10 @@ def screen(tally: FeedTally, portfolio: DemoPortfolio) -> RenderableType:
         f"day {portfolio.day + 1} of {portfolio.days} · {tally.received:,} decisions on the feed · single calls {_latency(portfolio)}"
     )
     panels = [
-        _counts("stages", tally.stages),
-        _counts("verdicts", tally.verdicts, COLOURS),
-        _counts("contacts", tally.channels),
-        _counts("why not (decisions by reason)", tally.reasons),
+        counts_panel("stages", tally.stages),
+        counts_panel("verdicts", tally.verdicts, COLOURS),
+        counts_panel("contacts", tally.channels),
+        counts_panel("why not (decisions by reason)", tally.reasons),
     ]
     return Group(head, ProgressBar(total=wanted, completed=portfolio.decided, width=60), Columns(panels))
 
@@ -66,6 +67,6 @@ def summary(
         f"{tally.escalations / max(tally.received, 1):.1%} of decisions",
     )
     checks.add_row("single calls", _latency(portfolio), f"{seconds:.0f} s in all")
-    panels = [_counts("stages", tally.stages), _counts("verdicts", tally.verdicts, COLOURS)]
-    panels += [_counts("contacts", tally.channels), _counts("why not (decisions by reason)", tally.reasons)]
+    panels = [counts_panel("stages", tally.stages), counts_panel("verdicts", tally.verdicts, COLOURS)]
+    panels += [counts_panel("contacts", tally.channels), counts_panel("why not (decisions by reason)", tally.reasons)]
     return Group(Columns(panels), Panel(checks, title="checked"))

@@ -1,3 +1,5 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +7,7 @@ import pytest
 from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1.decision_service_pb2 import DecideRequest
 from keepwell.v1.feed_service_pb2 import FeedFilter
-from keepwell_client import EARLIEST, FileTokenStore, MemoryTokenStore
+from keepwell_client import EARLIEST, Client, FileTokenStore, MemoryTokenStore
 from keepwell_client.errors import ResumeTokenExpiredError, ResumeTokenInvalidError, UnreachableError
 
 from server.store.embedded import EmbeddedStore
@@ -41,6 +43,18 @@ def test_a_watcher_goes_on_after_its_stored_token_and_repeats_what_it_had_not_fi
     third = client.watch(None, FileTokenStore(tmp_path / "token"))
     assert take(third, 1) == more
     third.close()
+
+
+def test_closing_the_client_ends_what_watches_in_another_thread(server: str, tenant: str) -> None:
+    client = Client(server, tenant)
+    came: list[str] = []
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(lambda: came.extend(each.decision_id for each in client.watch(start=EARLIEST)))
+        made = decide(client, 2)
+        while came != made:  # the test's timeout ends it
+            time.sleep(0.01)
+        client.close()
+        assert watching.result(timeout=10) is None
 
 
 def test_a_filter_lets_through_what_it_names(client: Any) -> None:

@@ -38,6 +38,14 @@ class Job:
     expires: float
     has_outcome: bool
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether an attempt that nobody knows the end of is made again: the provider does it once for its key, or it is a notice.
+
+        A manager who is told twice of the same escalation loses a moment; one who is not told loses the lead.
+        """
+        return self.channel.takes_keys or not self.has_outcome
+
 
 def intervention_job(decision: Decision, action: InterventionAction, name: str, channel: Channel, address: str) -> Job:
     """Return the contact of a granted intervention."""

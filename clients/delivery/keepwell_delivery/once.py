@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Once:
-    """Carries out jobs, at most one send of each that anybody can have received.
+    """Carries out jobs: at most one send of an intervention that anybody can have received; a notice is sent again when in doubt.
 
     Args:
         config: Timeouts and attempts.
@@ -80,7 +80,7 @@ class Once:
         if entry and entry.state is State.BEGUN and now < entry.busy_until:
             raise RetryLaterError(entry.busy_until - now)  # another worker is sending, or was killed while it did
         is_interrupted = entry is not None and entry.state is State.BEGUN
-        if is_interrupted and not job.channel.takes_keys:
+        if is_interrupted and not job.may_repeat:
             return await self._end(job, UncertainError("interrupted while sending"), is_uncertain=True)
         is_uncertain = entry is not None and (entry.uncertain or is_interrupted)
         if now >= job.expires:
@@ -97,7 +97,7 @@ class Once:
         except TryLaterError as error:
             return await self._later(job, error, entry, is_last=is_last, is_uncertain=is_uncertain)
         except UncertainError as error:
-            if not job.channel.takes_keys:
+            if not job.may_repeat:
                 return await self._end(job, error, is_uncertain=True)
             return await self._later(job, error, entry, is_last=is_last, is_uncertain=True)
         except RefusedError as error:

@@ -61,8 +61,14 @@ async def deliverer(
         )
 
 
-async def work(config: Config, keepwell: AsyncClient, subscription: str, ready: Callable[[], None]) -> None:
-    """Deliver until SIGTERM or SIGINT, and then finish what is in hand.
+async def work(
+    config: Config,
+    keepwell: AsyncClient,
+    subscription: str,
+    ready: Callable[[], None],
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Deliver until SIGTERM or SIGINT, and then finish what is in hand. The clock is the service's, in seconds since 1970.
 
     Raises:
         KeepwellError: The service refuses the subscription, or was away for too long.
@@ -77,7 +83,7 @@ async def work(config: Config, keepwell: AsyncClient, subscription: str, ready: 
         ack_deadline=deadline,
         max_attempts=MAX_ATTEMPTS,
     )
-    async with deliverer(config, keepwell) as delivering:
+    async with deliverer(config, keepwell, clock) as delivering:
         worker = keepwell.worker(request, delivering.handle, concurrency=config.concurrency, on_gap=_missed)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)

@@ -86,6 +86,7 @@ class Client:
         self.leads = LeadServiceStub(self.channel)
         self.outcomes = OutcomeServiceStub(self.channel)
         self.escalations = EscalationServiceStub(self.channel)
+        self._closed = False
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -98,7 +99,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; open streams end."""
+        """Close the connection; what watches in other threads ends, and a call under way is cancelled."""
+        self._closed = True
         self.channel.close()
 
     def call(
@@ -187,7 +189,7 @@ class Client:
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> Iterator[Decision]:
-        """Yield the tenant's decisions, each lead's in their order, for ever.
+        """Yield the tenant's decisions, each lead's in their order, until the client is closed.
 
         The token of a message is saved when the caller asks for what follows it, so when it has handled all of it. A broken stream goes on
         after the saved token: within a process every decision comes once, and after a crash again from the last token.
@@ -220,6 +222,8 @@ class Client:
                 failure = error_of_call(error)
             finally:
                 call.cancel()
+            if self._closed:
+                return
             time.sleep(reconnect.delay(failure, time.monotonic()))
 
     def worker(
