@@ -1,6 +1,7 @@
 """A mail server on loopback that keeps what it takes, and answers as it is told."""
 
 import email
+import ssl
 from collections.abc import Callable
 from email.message import Message
 from typing import Any
@@ -11,16 +12,21 @@ from tests.conftest import free_port
 
 
 class Mailbox:
-    """Takes mails; `answers` are its next replies to RCPT and to DATA, `on_mail` is called when it has one, before it says so."""
+    """Takes mails; `answers` are its next replies to RCPT and to DATA, `on_mail` is called when it has one, before it says so.
 
-    def __init__(self) -> None:
+    With `tls` it takes them after STARTTLS alone.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.mails: list[Message] = []
         self.recipients: list[str] = []
         self.rcpt_answers: list[str] = []
         self.data_answers: list[str] = []
         self.on_mail: Callable[[], None] = lambda: None
         self.on_data: Callable[[Any], None] = lambda _: None
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=free_port(), tls_context=tls, require_starttls=tls is not None
+        )
         self._controller.start()
         self.port = self._controller.port
 

@@ -1,7 +1,7 @@
 from keepwell.v1.decision_pb2 import INTERVENTION_CHANNEL_EMAIL as EMAIL
 
 from tests.conftest import free_port
-from tests.delivery.conftest import Desk
+from tests.delivery.desk import Desk
 from tests.delivery.mailbox import Mailbox
 
 

@@ -4,7 +4,7 @@ import pytest
 from keepwell.v1.decision_pb2 import Escalation
 from keepwell_delivery.journal import Journal, State
 
-from tests.delivery.conftest import Desk
+from tests.delivery.desk import Desk
 from tests.delivery.provider import DROP, Answer, Provider
 
 

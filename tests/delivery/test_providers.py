@@ -18,7 +18,7 @@ from keepwell.v1.decision_pb2 import (
 from standardwebhooks.webhooks import Webhook
 
 from tests.conftest import free_port
-from tests.delivery.conftest import SECRET, Desk
+from tests.delivery.desk import SECRET, Desk
 from tests.delivery.provider import DROP, DROP_HALF_WAY, HANG, Answer, Provider
 
 

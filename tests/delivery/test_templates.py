@@ -6,7 +6,7 @@ from keepwell_delivery.facts import INTERVENTION_SAMPLE
 from keepwell_delivery.receipt import RefusedError
 from keepwell_delivery.templates import Templates, TemplatesError
 
-from tests.delivery.conftest import Desk
+from tests.delivery.desk import Desk
 from tests.delivery.mailbox import Mailbox
 
 

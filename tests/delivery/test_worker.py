@@ -1,75 +1,21 @@
 """`keepwell-deliver` as a process, killed and restarted."""
 
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from threading import Event
 
 import pytest
 from keepwell.v1.decision_pb2 import Decision
 from keepwell.v1.escalation_service_pb2 import AcknowledgeEscalationRequest, ListEscalationsRequest
-from keepwell.v1.feed_service_pb2 import ListSubscriptionsRequest
 from keepwell_client import Client
 from standardwebhooks.webhooks import Webhook
 
-from tests.delivery.conftest import ACTIVE, CRITICAL, SECRET, Desk
+from tests.delivery.desk import ACTIVE, CRITICAL, SECRET, Desk
 from tests.delivery.mailbox import Mailbox
 from tests.delivery.provider import Provider
+from tests.delivery.workers import PATIENCE_SECONDS, Workers, until_done
 
 pytestmark = pytest.mark.workers
-PATIENCE_SECONDS = 60
-
-
-class Workers:
-    """Worker processes of one desk."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._started: list[subprocess.Popen[str]] = []
-
-    def start(self) -> "subprocess.Popen[str]":
-        """Return a worker that said it is ready."""
-        desk = self._desk
-        options = ["--server", desk.address, "--tenant", desk.tenant, "--config", str(desk.file())]
-        command = [sys.executable, "-m", "keepwell_delivery.command", *options]
-        with (desk.folder / "worker.log").open("a") as log:
-            worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        self._started.append(worker)
-        assert worker.stdout
-        assert worker.stdout.readline() == "keepwell-deliver is ready\n"
-        return worker
-
-    def kill(self) -> None:
-        """Kill the newest."""
-        os.kill(self._started[-1].pid, signal.SIGKILL)
-
-    def finish(self) -> None:
-        """End all of them, after what is in hand."""
-        for worker in self._started:
-            worker.terminate()
-            worker.communicate(timeout=PATIENCE_SECONDS)
-
-
-@pytest.fixture
-def workers(desk: Desk) -> Iterator[Workers]:
-    desk.settings |= {"ack_deadline_seconds": 1, "send_timeout_seconds": 1}
-    started = Workers(desk)
-    yield started
-    started.finish()
-
-
-def until_done(desk: Desk) -> None:
-    """Wait until the subscription has nothing left."""
-    pause = Event()
-    with Client(desk.address, desk.tenant) as client:
-        for _ in range(PATIENCE_SECONDS * 10):
-            found = client.call(client.feed.ListSubscriptions, ListSubscriptionsRequest()).subscriptions
-            if found and (found[0].lag, found[0].unacknowledged) == (0, 0):
-                return
-            pause.wait(0.1)
-    raise AssertionError((desk.folder / "worker.log").read_text())
 
 
 def kill_at_first(workers: Workers, killed: Event) -> None:

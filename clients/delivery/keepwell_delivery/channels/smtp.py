@@ -60,7 +60,7 @@ class SmtpChannel:
             await smtp.connect()
             await smtp.mail(sender)
             await smtp.rcpt(address)
-        except aiosmtplib.SMTPException as error:
+        except (aiosmtplib.SMTPException, OSError) as error:  # a certificate that is not trusted is an OSError
             raise _before_data(error) from error
         try:
             await smtp.data(message)
@@ -82,7 +82,7 @@ class SmtpChannel:
         return message
 
 
-def _before_data(error: aiosmtplib.SMTPException) -> DeliveryError:
+def _before_data(error: aiosmtplib.SMTPException | OSError) -> DeliveryError:
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return TryLaterError(f"smtp: {error.code} at login", UNAUTHORISED_SECONDS)  # an operator can mend it
     if isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPSenderRefused):
