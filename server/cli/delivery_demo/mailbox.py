@@ -1,8 +1,11 @@
 """The demo's mailbox server, and its text, telephone and app providers: what arrived, by the key of its contact."""
 
+import asyncio
+import contextlib
 import email
 import email.policy
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -13,6 +16,7 @@ from aiosmtpd.controller import Controller
 
 from server.cli.free_port import free_port
 
+ANSWER_SECONDS = 0.2  # from having a contact to saying so: long enough for workers to be killed in between
 UNKNOWN_PERSON = "moved-away-"  # an address that begins so is refused, as that of somebody who left
 
 
@@ -42,6 +46,7 @@ class Mailbox:
             self._on_notice(mail)
         else:
             self.arrived[mail["Message-ID"].strip("<>").partition("@")[0]] += 1
+        await asyncio.sleep(ANSWER_SECONDS)
         return "250 2.0.0 taken"
 
     def close(self) -> None:
@@ -69,12 +74,16 @@ class Provider:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
                 provider.arrived[self.headers["idempotency-key"]] = 1
-                answer = b'{"sid": "SM1"}'
+                time.sleep(ANSWER_SECONDS)
+                with contextlib.suppress(ConnectionError):  # whoever asked was killed
+                    self._answer(b'{"sid": "SM1"}')
+
+            def _answer(self, body: bytes) -> None:
                 self.send_response(201)
                 self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(answer)))
+                self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
