@@ -1,5 +1,6 @@
 """The demo's accounts: what became of every contact that was granted, by what arrived and by what the workers wrote down."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -56,3 +57,23 @@ def accounts(
 ) -> dict[Grant, Account]:
     """Return each contact with what became of it."""
     return {grant: account(arrived.get(grant.key, 0), entry(grant.key)) for grant in grants}
+
+
+class Findings(NamedTuple):
+    """What the demo counted.
+
+    Attributes:
+        became: Contacts by what became of them.
+        lost: Decisions that the watcher missed, or had more than once.
+        over_contacted: Leads that were contacted more often than the policy's limits allow.
+
+    """
+
+    became: Counter[Account]
+    lost: int
+    over_contacted: int
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.lost and not self.over_contacted and not any(kind.is_broken for kind in self.became)

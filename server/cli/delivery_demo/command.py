@@ -4,13 +4,14 @@ import contextlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from keepwell.v1.decision_pb2 import Decision
 from rich.console import Console
 from rich.live import Live
 
-from server.cli.delivery_demo.accounts import Account
+from server.cli.delivery_demo.accounts import Account, Findings, Grant
 from server.cli.delivery_demo.chaos import Chaos
 from server.cli.delivery_demo.play import Play
 from server.cli.delivery_demo.screen import live, summary
@@ -33,32 +34,48 @@ def deliver_demo(console: Console, leads: int, days: int, seed: int, chaos_secon
     """
     started = time.monotonic()
     with _playing(leads, LONGEST_DAYS if chaos_seconds else days, seed) as play:
-        play.introduce()
-        chaos = Chaos(play.processes, seed) if chaos_seconds else None
-        kills: Counter[str] = chaos.kills if chaos else Counter()
-        shown = contextlib.nullcontext() if headless else Live(console=console, refresh_per_second=8, transient=True)
-        with shown as screen:
-            try:
-                for _ in _days(play, days, chaos_seconds):
-                    if screen is not None:
-                        screen.update(live(play, kills))
-            finally:
-                if chaos:
-                    chaos.stop()
-            for _ in play.day():
-                pass
+        kills = _played(console, play, days, seed, chaos_seconds, headless=headless)
         became, decisions = play.finish()
-        lost = sum((Counter(each.decision_id for each in decisions) - play.follower.decisions).values()) + sum(
-            count - 1 for count in play.follower.decisions.values()
+        found = Findings(
+            Counter(became.values()),
+            _differences(decisions, play.follower.decisions),
+            len(_over_contacted(play, became)),
         )
-        made = [
-            (grant.lead_id, grant.at, grant.channel) for grant, kind in became.items() if kind is not Account.FAILED
-        ]
-        zones = {profile.lead_id: profile.time_zone for profile in play.portfolio.profiles}
-        often = over_contacted(made, zones)
-        counted = Counter(became.values())
-        console.print(summary(play, counted, lost, len(often), kills, time.monotonic() - started))
-        return not often and not lost and not any(kind.is_broken for kind in counted)
+        console.print(summary(play, found, kills, time.monotonic() - started))
+        return found.is_kept
+
+
+def _played(
+    console: Console, play: Play, days: int, seed: int, chaos_seconds: float, *, headless: bool
+) -> Counter[str]:
+    """Play all days; return what was killed."""
+    play.introduce()
+    chaos = Chaos(play.processes, seed) if chaos_seconds else None
+    kills: Counter[str] = chaos.kills if chaos else Counter()
+    shown = contextlib.nullcontext() if headless else Live(console=console, refresh_per_second=8, transient=True)
+    with shown as screen:
+        try:
+            for _ in _days(play, days, chaos_seconds):
+                if screen is not None:
+                    screen.update(live(play, kills))
+        finally:
+            if chaos:
+                chaos.stop()
+        for _ in play.day():  # what was killed last may have left something
+            pass
+    return kills
+
+
+def _differences(decisions: Sequence[Decision], came: Counter[str]) -> int:
+    """Return how many decisions the watcher missed or had more than once."""
+    missed = Counter(each.decision_id for each in decisions) - came
+    return missed.total() + sum(count - 1 for count in came.values())
+
+
+def _over_contacted(play: Play, became: Mapping[Grant, Account]) -> list[str]:
+    """Return the leads that were contacted more often than the policy's limits allow."""
+    made = [(grant.lead_id, grant.at, grant.channel) for grant, kind in became.items() if kind is not Account.FAILED]
+    return over_contacted(made, {profile.lead_id: profile.time_zone for profile in play.portfolio.profiles})
 
 
 @contextlib.contextmanager

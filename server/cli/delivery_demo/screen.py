@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from server.cli.delivery_demo.accounts import Account
+from server.cli.delivery_demo.accounts import Account, Findings
 from server.cli.delivery_demo.play import Play
 from server.cli.demo_screen import counts_panel
 from server.cli.show import COLOURS
@@ -41,9 +41,7 @@ def live(play: Play, kills: Counter[str]) -> RenderableType:
     return Group(head, Columns(panels))
 
 
-def summary(
-    play: Play, became: Counter[Account], lost: int, over_contacted: int, kills: Counter[str], seconds: float
-) -> RenderableType:
+def summary(play: Play, found: Findings, kills: Counter[str], seconds: float) -> RenderableType:
     """Return what was counted."""
     follower, manager = play.follower, play.manager
     checks = Table.grid(padding=(0, 2))
@@ -54,11 +52,13 @@ def summary(
         f"of {play.portfolio.leads} leads changed stage in {play.clock.day + 1} days; nobody asked about them",
     )
     causes = ", ".join(f"{count:,} {name}" for name, count in follower.causes.most_common())
-    checks.add_row("decided", f"{decided:,}", f"{causes}; {lost} missed or repeated by the watcher")
+    checks.add_row("decided", f"{decided:,}", f"{causes}; {found.lost} missed or repeated by the watcher")
     for kind in Account:
-        if became[kind] or kind is Account.DELIVERED:
-            checks.add_row("granted contacts", f"{became[kind]:,}", Text(kind, style="red" if kind.is_broken else ""))
-    checks.add_row("contacted too often", f"{over_contacted}", "recounted by the demo itself")
+        if found.became[kind] or kind is Account.DELIVERED:
+            checks.add_row(
+                "granted contacts", f"{found.became[kind]:,}", Text(kind, style="red" if kind.is_broken else "")
+            )
+    checks.add_row("contacted too often", f"{found.over_contacted}", "recounted by the demo itself")
     checks.add_row("manager told of", f"{manager.told('1')}", f"{len(manager.acknowledged)} acknowledged in all")
     checks.add_row("director told of", f"{manager.told('2')}", "which the manager forgot")
     if kills:
