@@ -1,3 +1,4 @@
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1.decision_service_pb2 import DecideRequest
 from keepwell.v1.feed_service_pb2 import FeedFilter
-from keepwell_client import EARLIEST, Client, FileTokenStore, MemoryTokenStore
+from keepwell_client import EARLIEST, AsyncClient, Client, FileTokenStore, MemoryTokenStore
 from keepwell_client.errors import ResumeTokenExpiredError, ResumeTokenInvalidError, UnreachableError
 
 from server.store.embedded import EmbeddedStore
@@ -55,6 +56,36 @@ def test_closing_the_client_ends_what_watches_in_another_thread(server: str, ten
             time.sleep(0.01)
         client.close()
         assert watching.result(timeout=10) is None
+
+
+async def test_closing_the_client_ends_what_watches_in_another_task(server: str, tenant: str) -> None:
+    client = AsyncClient(server, tenant)
+    made = await client.decide(DecideRequest(lead_id="lead", churn_probability=0.5))
+    came = asyncio.Event()
+
+    async def watch() -> list[str]:
+        found = []
+        async for decision in client.watch(start=EARLIEST):
+            found.append(decision.decision_id)
+            came.set()
+        return found
+
+    watching = asyncio.create_task(watch())
+    await came.wait()
+    await client.close()
+    assert await watching == [made.decision.decision_id]
+
+
+async def test_a_task_that_watches_can_be_cancelled(server: str, tenant: str) -> None:
+    async with AsyncClient(server, tenant) as client:
+        await client.decide(DecideRequest(lead_id="lead", churn_probability=0.5))
+        decisions = client.watch(start=EARLIEST)
+        await anext(decisions)
+        watching = asyncio.ensure_future(anext(decisions))  # there is no second one to come
+        await asyncio.sleep(0)
+        watching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
 
 
 def test_a_filter_lets_through_what_it_names(client: Any) -> None:

@@ -91,6 +91,7 @@ class AsyncClient:
         self.leads = cast("LeadServiceAsyncStub", LeadServiceStub(self.channel))
         self.outcomes = cast("OutcomeServiceAsyncStub", OutcomeServiceStub(self.channel))
         self.escalations = cast("EscalationServiceAsyncStub", EscalationServiceStub(self.channel))
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -103,7 +104,8 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; open streams end."""
+        """Close the connection; what watches in other tasks ends, and a call under way is cancelled."""
+        self._closed = True
         await self.channel.close()
 
     async def call(
@@ -195,7 +197,7 @@ class AsyncClient:
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> AsyncIterator[Decision]:
-        """Yield the tenant's decisions, each lead's in their order, for ever.
+        """Yield the tenant's decisions, each lead's in their order, until the client is closed.
 
         The token of a message is saved when the caller asks for what follows it, so when it has handled all of it. A broken stream goes on
         after the saved token: within a process every decision comes once, and after a crash again from the last token.
@@ -228,8 +230,14 @@ class AsyncClient:
                     reconnect.arrived()
             except grpc.RpcError as error:
                 failure = error_of_call(error)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not self._closed or (task and task.cancelling()):
+                    raise  # the caller's own; otherwise closing the channel has cancelled the call
             finally:
                 call.cancel()
+            if self._closed:
+                return
             await asyncio.sleep(reconnect.delay(failure, loop.time()))
 
     def worker(
