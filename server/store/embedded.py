@@ -4,10 +4,8 @@ It has a folder of its own with an append-only file that is synced before every 
 parent. A lock keeps two services from sharing the folder.
 """
 
-import ctypes
 import fcntl
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +19,7 @@ from server.store.binary import find_binary
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 LONGEST_SOCKET_PATH = 100
-PR_SET_PDEATHSIG = 1
+TETHERED = [sys.executable, "-I", "-S", str(Path(__file__).with_name("tethered.py"))]
 
 
 class StoreStartError(Exception):
@@ -30,11 +28,6 @@ class StoreStartError(Exception):
 
 class StoreLockedError(Exception):
     """Another service holds the folder."""
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def configuration(folder: Path, socket_path: Path) -> dict[str, str]:
@@ -69,13 +62,12 @@ class EmbeddedStore:
     def start(cls, folder: Path, binary: str | None = None) -> "EmbeddedStore":
         """Return a store that answers, on the data that the folder holds.
 
-        Start it before gRPC: a fork afterwards disturbs gRPC's threads.
-
         Raises:
             StoreStartError: There is no server program, or it did not come up.
             StoreLockedError: Another service holds the folder.
 
         """
+        program = find_binary(binary)
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (folder / "lock").open("a+")
@@ -89,8 +81,12 @@ class EmbeddedStore:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        store = cls(folder, find_binary(binary), lock)
-        store._launch()
+        store = cls(folder, program, lock)
+        try:
+            store._launch()
+        except StoreStartError:
+            store.stop()
+            raise
         return store
 
     @property
@@ -116,8 +112,7 @@ class EmbeddedStore:
             part for name, value in configuration(self._folder, self._socket).items() for part in (f"--{name}", value)
         ]
         self._process = subprocess.Popen(
-            [self._binary, *options],
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (runs before any thread of ours exists)
+            [*TETHERED, str(os.getpid()), self._binary, *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from redis import Redis
 
 from server.models import SHIPPED as SHIPPED_MODEL
 from server.policies import SHIPPED as SHIPPED_POLICY
-from server.store.embedded import EmbeddedStore, StoreLockedError
+from server.store.embedded import EmbeddedStore
 from tests.conftest import NotReadyError, start_server
 
 
@@ -69,30 +69,6 @@ def test_a_broken_policy_keeps_the_one_before_it_and_a_good_one_takes_over(tmp_p
     while decide(running.address).policy_name != "second":
         assert time.monotonic() < deadline
     assert running.stop() == 0
-
-
-def test_two_services_never_share_a_store_folder(tmp_path: Path) -> None:
-    store = EmbeddedStore.start(tmp_path)
-    with pytest.raises(StoreLockedError):
-        EmbeddedStore.start(tmp_path)
-    store.stop()
-    EmbeddedStore.start(tmp_path).stop()
-
-
-def test_what_was_confirmed_survives_a_kill_of_the_store(tmp_path: Path) -> None:
-    store = EmbeddedStore.start(tmp_path)
-    client = Redis.from_url(store.url)
-    for number in range(200):
-        client.set(f"key-{number}", number)
-    client.close()
-    assert store._process is not None
-    store._process.kill()
-    store._process.wait()
-    assert store.ensure_running()
-    client = Redis.from_url(store.url)
-    assert client.dbsize() == 200
-    client.close()
-    store.stop()
 
 
 def test_an_unsafe_store_is_refused_by_name(tmp_path: Path) -> None:
