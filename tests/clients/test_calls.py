@@ -14,6 +14,7 @@ from keepwell.v1.decision_service_pb2 import DecideRequest, DecideResponse, GetD
 from keepwell.v1.lead_pb2 import CONSENT_STATE_WITHDRAWN, LeadEvent, LeadProfile
 from keepwell.v1.lead_service_pb2 import GetLeadRequest, SetConsentRequest
 from keepwell_client import KeepwellError, errors
+from keepwell_client.connection import SERVICE_CONFIG, channel_options
 
 from server.store.embedded import EmbeddedStore
 from tests.clients.conftest import Connect
@@ -124,6 +125,16 @@ def test_a_call_is_tried_five_times_while_the_store_is_away_and_succeeds_when_it
     assert answers[0].replayed is False
     assert running.stop() == 0
     again.stop()
+
+
+def test_five_attempts_outlast_the_longest_wait_for_a_connection() -> None:
+    # gRPC draws each wait from 0.8 to 1.2 of what is configured. Else the first call finds a service that is back still unreachable.
+    assert (dict(channel_options())["grpc.max_reconnect_backoff_ms"], 1.2 * 0.5 < 0.8 * (0.1 + 0.2 + 0.4 + 0.8)) == (
+        500,
+        True,
+    )
+    policy = SERVICE_CONFIG["methodConfig"][0]["retryPolicy"]
+    assert (policy["maxAttempts"], policy["initialBackoff"], policy["backoffMultiplier"]) == (5, "0.1s", 2)
 
 
 def test_a_call_under_which_the_server_ended_is_made_again_with_the_same_id(connect: Connect) -> None:

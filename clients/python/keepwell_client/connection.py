@@ -6,6 +6,7 @@ service says when to come back (`grpc-retry-pushback-ms`, the transport's form o
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 DEADLINE_SECONDS = 10.0
 # Streams have a deadline, too: the connection is seen to be alive by keepalive, and a stream that ran so long is opened again where it was.
@@ -13,7 +14,7 @@ STREAM_SECONDS = 1_800.0
 HEARTBEAT_SECONDS = 15.0
 LARGEST_MESSAGE_BYTES = 64 * 1_024 * 1_024
 
-SERVICE_CONFIG = {
+SERVICE_CONFIG: dict[str, Any] = {
     "methodConfig": [
         {
             "name": [{}],  # every method
@@ -26,8 +27,9 @@ SERVICE_CONFIG = {
             },
         }
     ],
-    # Retries stop while more than a tenth of the calls fail: they must not keep an overloaded service overloaded.
-    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    # Retries stop while more than a tenth of the calls fail: they must not keep an overloaded service overloaded. Attempts to reach a service
+    # that is away count, too; fifty in a row may fail before that.
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
 }
 
 Metadata = tuple[tuple[str, str], ...]
@@ -41,7 +43,8 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.http2.ping_timeout_ms", 5_000),  # the one that decides when a frozen service is given up
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2_000),  # by default two minutes
+        # By default two minutes. Shorter than a call's five attempts (1.2 s at least), so that the first call finds a service that is back.
+        ("grpc.max_reconnect_backoff_ms", 500),
         ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),  # 1,024 decisions with their traces
     ]
 
