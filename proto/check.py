@@ -22,7 +22,9 @@ def base_contract(revision: str, folder: Path) -> Path | None:
     if archive.returncode != 0:
         return None
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(folder, filter="data")
+        # Python's own recipe for releases before 3.11.4, which know no filters.
+        tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        tar.extractall(folder)
     return folder / "proto"
 
 
