@@ -76,7 +76,8 @@ async def test_closing_the_client_ends_what_watches_in_another_task(server: str,
     assert await watching == [made.decision.decision_id]
 
 
-async def test_a_task_that_watches_can_be_cancelled(server: str, tenant: str) -> None:
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_a_task_that_watches_can_be_cancelled(server: str, tenant: str, is_closed: bool) -> None:
     async with AsyncClient(server, tenant) as client:
         await client.decide(DecideRequest(lead_id="lead", churn_probability=0.5))
         decisions = client.watch(start=EARLIEST)
@@ -84,6 +85,8 @@ async def test_a_task_that_watches_can_be_cancelled(server: str, tenant: str) ->
         watching = asyncio.ensure_future(anext(decisions))  # there is no second one to come
         await asyncio.sleep(0)
         watching.cancel()
+        if is_closed:
+            await client.close()
         with pytest.raises(asyncio.CancelledError):
             await watching
 
