@@ -1,14 +1,15 @@
 """What the engine answers about a situation, and what follows from the rules that hit alone."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rules.compiled import CompiledPolicy
 from rules.rulebook import UNTRACED
 from rules.vocabulary import RISK_STAGES, Stage
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     """The engine rules that are true, and what they say of the stage: by the probability alone (`raw`), and with hysteresis."""
 
     fired: frozenset[int]

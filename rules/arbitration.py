@@ -5,7 +5,8 @@ contacts more.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rules.compiled import Candidate, CompiledPolicy, Denial, LimitRule
 from rules.decision import InterventionAction, Situation, Suppression
@@ -16,7 +17,7 @@ from rules.vocabulary import ReasonCode, Stage
 DELIVERY_MS = 3_600_000  # how long a granted contact may wait to be carried out
 
 
-class Arbitration(NamedTuple):
+class Arbitration(Struct, frozen=True):
     """What became of the candidates."""
 
     interventions: list[InterventionAction]

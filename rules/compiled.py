@@ -5,6 +5,8 @@ Everything here is plain data, made once for each policy version by `compiler.py
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from rules.document import PolicyDocument
 from rules.hours import BlockedHours
 from rules.vocabulary import Channel, ReasonCode, Stage
@@ -36,7 +38,7 @@ class TraceRule(NamedTuple):
     condition: str
 
 
-class HoursRule(NamedTuple):
+class HoursRule(Struct, frozen=True):
     """Blocked hours as a fact: `fact` is true while they last."""
 
     fact: str
@@ -45,7 +47,7 @@ class HoursRule(NamedTuple):
     unknown_country: bool = False  # also for a lead without a country
 
 
-class LimitRule(NamedTuple):
+class LimitRule(Struct, frozen=True):
     """A limit on contacts; `playbook` is the code of the one playbook it counts, 0 for all."""
 
     name: str
@@ -60,7 +62,7 @@ class LimitRule(NamedTuple):
     variants: tuple[int, ...]  # engine rules: full when 0, 1, 2… contacts of this decision count, too
 
 
-class Denial(NamedTuple):
+class Denial(Struct, frozen=True):
     """What an engine rule that fired says against a candidate; `hours` says when it ends, no hours: never by itself."""
 
     rule: int
@@ -70,7 +72,7 @@ class Denial(NamedTuple):
     defers: bool = False
 
 
-class Candidate(NamedTuple):
+class Candidate(Struct, frozen=True):
     """One intervention that a stage may grant, and everything that can be said against it."""
 
     stage: Stage | None  # None: every stage above NONE
@@ -85,7 +87,7 @@ class Candidate(NamedTuple):
     hours: tuple[HoursRule, ...]
 
 
-class EscalationRule(NamedTuple):
+class EscalationRule(Struct, frozen=True):
     """When a person is called in, and what keeps it from happening."""
 
     stage: Stage
@@ -106,7 +108,7 @@ class Ceiling(NamedTuple):
     window: CountingWindow
 
 
-class CompiledPolicy(NamedTuple):
+class CompiledPolicy(Struct, frozen=True):
     """A whole policy, ready to be evaluated."""
 
     name: str

@@ -7,6 +7,8 @@ sample of its answers disagrees with the plain interpreter, nothing is granted.
 from collections.abc import Mapping, Sequence
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from rules.answer import Answer, answer_of
 from rules.arbitration import NOTHING, Arbiter, Arbitration
 from rules.cells import Answers
@@ -166,7 +168,8 @@ def _next_state(
     now, raised, case = decision.decided_at, decision.escalation, state.escalation
     if raised is not None or case is not None:
         case = after_decision(policy, case, decision)
-    return state._replace(
+    return replace(
+        state,
         stage=finding.stage,
         stage_since=stage_since(state, finding, now),
         below_stage_since=finding.below_since,

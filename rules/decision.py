@@ -5,13 +5,14 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rules.lead import LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
 
 
-class Assessment(NamedTuple):
+class Assessment(Struct, frozen=True):
     """How likely the lead is to churn, and who says so."""
 
     churn_probability: float
@@ -22,7 +23,7 @@ class Assessment(NamedTuple):
     features_as_of: int | None = None  # None: no features are known
 
 
-class CeilingReading(NamedTuple):
+class CeilingReading(Struct, frozen=True, array_like=True):
     """How far a tenant-wide ceiling is used up, as read together with the lead."""
 
     used: int
@@ -30,7 +31,7 @@ class CeilingReading(NamedTuple):
     releases_at: int | None  # when one more fits again; None: unknown
 
 
-class Situation(NamedTuple):
+class Situation(Struct, frozen=True):
     """Everything that one decision is made from."""
 
     decision_id: str
@@ -44,7 +45,7 @@ class Situation(NamedTuple):
     ceilings: Mapping[str, CeilingReading] = MappingProxyType({})  # by ceiling name
 
 
-class InterventionAction(NamedTuple):
+class InterventionAction(Struct, frozen=True):
     """A granted contact: carry it out in [not_before, expires_at), or not at all."""
 
     intervention_id: str
@@ -59,7 +60,7 @@ class InterventionAction(NamedTuple):
     rule: str
 
 
-class Suppression(NamedTuple):
+class Suppression(Struct, frozen=True):
     """One reason why a contact (or, without a channel, the escalation) was withheld."""
 
     channel: Channel | None
@@ -72,7 +73,7 @@ class Suppression(NamedTuple):
     next_eligible_at: int | None = None  # None: never, without a change of state
 
 
-class Escalation(NamedTuple):
+class Escalation(Struct, frozen=True):
     """A hand-over to a person above the owner."""
 
     escalation_id: str
@@ -83,7 +84,7 @@ class Escalation(NamedTuple):
     due_at: int
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True):
     """What was decided for one lead at one instant."""
 
     decision_id: str
@@ -103,14 +104,14 @@ class Decision(NamedTuple):
     next_review_at: int | None
 
 
-class CeilingClaim(NamedTuple):
+class CeilingClaim(Struct, frozen=True):
     """So many units of a tenant-wide ceiling that the commit has to take, or refuse."""
 
     name: str
     amount: int
 
 
-class Ruling(NamedTuple):
+class Ruling(Struct, frozen=True):
     """A decision together with what its commit has to do and to check."""
 
     decision: Decision

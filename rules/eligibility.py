@@ -1,7 +1,8 @@
 """When a blocked intervention becomes possible: the first instant at which nothing that passes with time speaks against it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rules.compiled import Candidate, HoursRule, LimitRule
 from rules.decision import Situation
@@ -12,14 +13,14 @@ from rules.windows import released_at
 MAX_STEPS = 200
 
 
-class Granted(NamedTuple):
+class Granted(Struct, frozen=True):
     """A contact that this decision has granted already: limits count it for what follows."""
 
     channel: int
     playbook: int
 
 
-class Horizon(NamedTuple):
+class Horizon(Struct, frozen=True):
     """What the search for a time needs to know of the lead."""
 
     situation: Situation

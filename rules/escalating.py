@@ -3,6 +3,8 @@
 An escalation follows the plan of the policy that raised it, whatever policy is in force later.
 """
 
+from msgspec.structs import replace
+
 from rules.compiled import CompiledPolicy
 from rules.decision import Decision
 from rules.lead import RaisedEscalation
@@ -56,8 +58,8 @@ def acknowledged(case: RaisedEscalation, by: str, now: int) -> RaisedEscalation:
         return case
     if case.state is not EscalationState.OPEN:
         raise EscalationStateError(case)
-    return case._replace(
-        state=EscalationState.ACKNOWLEDGED, due_at=None, acknowledged_by=by, acknowledged_at=now, changed_at=now
+    return replace(
+        case, state=EscalationState.ACKNOWLEDGED, due_at=None, acknowledged_by=by, acknowledged_at=now, changed_at=now
     )
 
 
@@ -69,7 +71,8 @@ def resolved(case: RaisedEscalation, resolution: str, now: int) -> RaisedEscalat
 def reassigned(case: RaisedEscalation, target: str, now: int) -> RaisedEscalation:
     """Return it with another target, who has to acknowledge it; raises EscalationStateError when it is closed."""
     _check_open(case)
-    return case._replace(
+    return replace(
+        case,
         state=EscalationState.OPEN,
         target=target,
         due_at=now + case.acknowledge_ms,
@@ -86,8 +89,13 @@ def overdue(case: RaisedEscalation, now: int) -> RaisedEscalation:
     if not case.next_target:
         return _closed(case, EscalationState.EXPIRED, "nobody acknowledged it in time", now)
     # Counted from now: whoever is next has the whole time, even when nobody could look at the clock for a while.
-    return case._replace(
-        level=case.level + 1, target=case.next_target, next_target="", due_at=now + case.acknowledge_ms, changed_at=now
+    return replace(
+        case,
+        level=case.level + 1,
+        target=case.next_target,
+        next_target="",
+        due_at=now + case.acknowledge_ms,
+        changed_at=now,
     )
 
 
@@ -98,7 +106,7 @@ def is_open(case: RaisedEscalation) -> bool:
 
 def _closed(case: RaisedEscalation, state: EscalationState, resolution: str, now: int) -> RaisedEscalation:
     _check_open(case)
-    return case._replace(state=state, due_at=None, resolution=resolution, closed_at=now, changed_at=now)
+    return replace(case, state=state, due_at=None, resolution=resolution, closed_at=now, changed_at=now)
 
 
 def _check_open(case: RaisedEscalation) -> None:

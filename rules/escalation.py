@@ -1,6 +1,7 @@
 """Calling in a person: when, and what keeps it from happening."""
 
-from typing import NamedTuple
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rules.compiled import CompiledPolicy, EscalationRule
 from rules.decision import Escalation, Situation, Suppression
@@ -9,7 +10,7 @@ from rules.vocabulary import ReasonCode, Stage
 MINUTE_MS = 60_000
 
 
-class EscalationOutcome(NamedTuple):
+class EscalationOutcome(Struct, frozen=True):
     """An escalation, or why there is none."""
 
     escalation: Escalation | None = None
@@ -53,8 +54,8 @@ def _withheld(rule: EscalationRule, situation: Situation, now: int, fired: froze
     if rule.share_rule in fired:
         reading = situation.ceilings["escalation_share"]
         share = Suppression(None, "", ReasonCode.ESCALATION_SHARE, "escalation.share")
-        found = [reason._replace(next_eligible_at=None) for reason in found]
-        found.append(share._replace(observed=float(reading.used), limit=float(reading.maximum)))
+        found = [replace(reason, next_eligible_at=None) for reason in found]
+        found.append(replace(share, observed=float(reading.used), limit=float(reading.maximum)))
     return found
 
 

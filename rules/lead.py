@@ -5,15 +5,16 @@ These are values: a decision returns the next state and changes none. Instants a
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 from zlib import crc32
+
+from msgspec import Struct
 
 from rules.vocabulary import ConsentState, EscalationState, Stage
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 
-class LeadProfile(NamedTuple):
+class LeadProfile(Struct, frozen=True, array_like=True):
     """Who the lead is; an empty string or None means unknown."""
 
     time_zone: str = ""
@@ -28,7 +29,7 @@ class LeadProfile(NamedTuple):
     contacts: Mapping[str, str] = NO_ATTRIBUTES
 
 
-class Contact(NamedTuple):
+class Contact(Struct, frozen=True, array_like=True, order=True):
     """One granted intervention; `playbook` is `playbook_code` of its name."""
 
     at: int
@@ -37,7 +38,7 @@ class Contact(NamedTuple):
     contact_id: int
 
 
-class Consent(NamedTuple):
+class Consent(Struct, frozen=True, array_like=True):
     """The latest word on one channel, by the time at which it was given."""
 
     state: ConsentState
@@ -45,7 +46,7 @@ class Consent(NamedTuple):
     occurred_at: int
 
 
-class RaisedEscalation(NamedTuple):
+class RaisedEscalation(Struct, frozen=True, array_like=True):
     """An escalation as it stands; `escalating.py` says what may become of it."""
 
     escalation_id: str
@@ -66,7 +67,7 @@ class RaisedEscalation(NamedTuple):
     changed_at: int = 0
 
 
-class LeadState(NamedTuple):
+class LeadState(Struct, frozen=True):
     """What decisions so far have left behind."""
 
     stage: Stage = Stage.NONE

@@ -7,6 +7,8 @@ that says so; until then, a failure that sent nothing gives its contact back, on
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from rules.consent import newer
 from rules.escalating import resolved
 from rules.lead import Consent, Contact, LeadState, RaisedEscalation
@@ -63,7 +65,7 @@ def after_report(state: LeadState, standing: Standing, report: Report, now: int)
     converted = report.outcome is InterventionOutcome.CONVERTED
     if converted and case is not None and report.occurred_at >= case.raised_at:
         closed = resolved(case, "recovered: the lead converted", now)
-        reported = reported._replace(state=reported.state._replace(escalation=None), closed=closed)
+        reported = reported._replace(state=replace(reported.state, escalation=None), closed=closed)
     return reported
 
 
@@ -73,7 +75,7 @@ def _counted(state: LeadState, standing: Standing, report: Report) -> Reported:
         return Reported(state, standing)
     if report.outcome in SAY_SENT or report.was_sent:
         again = standing.given_back
-        after = state if again is None else state._replace(contacts=tuple(sorted((*state.contacts, again))))
+        after = state if again is None else replace(state, contacts=tuple(sorted((*state.contacts, again))))
         return Reported(after, Standing(sent=True), taken_again=again)
     not_sent = report.outcome is InterventionOutcome.FAILED and report.was_sent is False
     contact = contact_of(state, report.contact_id)
@@ -81,7 +83,7 @@ def _counted(state: LeadState, standing: Standing, report: Report) -> Reported:
         return Reported(state, standing)
     contacts = list(state.contacts)
     contacts.remove(contact)
-    return Reported(state._replace(contacts=tuple(contacts)), Standing(given_back=contact), given_back=contact)
+    return Reported(replace(state, contacts=tuple(contacts)), Standing(given_back=contact), given_back=contact)
 
 
 def contact_of(state: LeadState, contact_id: int) -> Contact | None:
@@ -92,4 +94,4 @@ def contact_of(state: LeadState, contact_id: int) -> Contact | None:
 def _withdrawn(state: LeadState, channels: Iterable[Channel], occurred_at: int) -> LeadState:
     said = Consent(ConsentState.WITHDRAWN, SOURCE, occurred_at)
     consent = {**state.consent, **{int(channel): newer(state.consent.get(channel), said) for channel in channels}}
-    return state if consent == state.consent else state._replace(consent=consent)
+    return state if consent == state.consent else replace(state, consent=consent)

@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
+from msgspec.structs import replace
 from pydantic import AfterValidator, Field, ValidationError
 
 from rules.compiler import compile_policy
@@ -148,7 +149,7 @@ def _situation(given: Given) -> Situation:
     ceilings = {name: CeilingReading(used, used, None) for name, used in given.tenant_used.items()}
     ceilings["escalation_share"] = CeilingReading(int(given.escalation_share_full), 1, None)
     bucket = ALWAYS_HELD_OUT if given.held_out else NEVER_HELD_OUT
-    profile = LeadProfile()._replace(**given.lead.model_dump())
+    profile = replace(LeadProfile(), **given.lead.model_dump())
     return Situation("case", "case", now, Cause.REQUEST, profile, _state(given, now), assessment, bucket, ceilings)
 
 

@@ -1,6 +1,6 @@
 """Which stage a lead is in: up at once, down only after the policy's hysteresis."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from rules.answer import Answer
 from rules.document import Stages
@@ -8,7 +8,7 @@ from rules.lead import LeadState
 from rules.vocabulary import RISK_STAGES, Stage
 
 
-class StageFinding(NamedTuple):
+class StageFinding(Struct, frozen=True):
     """The stage that counts, the one the probability alone would give, and since when the risk has been lower."""
 
     stage: Stage

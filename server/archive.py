@@ -1,5 +1,7 @@
 """The past: decisions by id and by lead, from the log and from what was exported of it, and the replay that proves one."""
 
+from msgspec.structs import replace
+
 from model.activity import DAY_MS
 from rules.compiled import CompiledPolicy
 from rules.decide import Decider
@@ -84,7 +86,7 @@ class Archive:
         """Make a decision again, on an engine of its own; called in the worker thread."""
         lead_id, model_version = identity(entry.decision)
         inputs = decode_inputs(entry.inputs, lead_id, decision_id)
-        model = model._replace(fault=inputs.model_fault)
+        model = replace(model, fault=inputs.model_fault)
         record = decode_record(inputs.record)
         # What was used again then is used again now, however the service is set up by now.
         reuse = Reuse(model_version, DAY_MS) if inputs.reused else NO_REUSE

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from model.fallback import FallbackScorer
 from model.scorer import ModelArtifactError, Scorer
@@ -132,7 +133,7 @@ class ModelShelf:
             self._loaded.move_to_end(version)
             return Model(known)
         try:
-            return (await self.load(tenant, version, canary=False))._replace(sample=None)
+            return replace(await self.load(tenant, version, canary=False), sample=None)
         except ModelArtifactError as error:
             raise ReplayUnavailableError(f"model {version} is not at hand: {error}") from error
 
@@ -140,7 +141,7 @@ class ModelShelf:
 def _with_sample(model: Model) -> Model:
     scorer = model.scorer
     told = isinstance(scorer, Scorer) and "profile" in scorer.manifest
-    return model._replace(sample=Sample() if told else None)
+    return replace(model, sample=Sample() if told else None)
 
 
 def _load_shipped(folder: Path) -> Model:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from keepwell.v1 import decision_pb2, lead_pb2, lead_service_pb2
+from msgspec.structs import asdict, replace
 
 from model.features import CATEGORIES, NUMERIC
 from rules.consent import newer
@@ -30,14 +31,14 @@ def profile_of(path: str, message: lead_pb2.LeadProfile) -> LeadProfile:
     check.identifier(f"{path}.lead_id", message.lead_id)
     given = given_profile(check, path, message)
     check.raise_if_any()
-    return LeadProfile()._replace(**given)
+    return replace(LeadProfile(), **given)
 
 
 def profile_change(profile: LeadProfile) -> Change:
     """Return the change that replaces a lead's profile."""
 
     def change(record: LeadRecord, _now: int) -> LeadRecord:
-        return record if record.profile == profile else record._replace(profile=profile)
+        return record if record.profile == profile else replace(record, profile=profile)
 
     return change
 
@@ -72,7 +73,7 @@ def _consent_change(channels: Iterable[Channel], state: ConsentState, source: st
             consent[channel] = newer(consent.get(channel), said)
         if consent == record.state.consent:
             return record
-        return record._replace(state=record.state._replace(consent=consent))
+        return replace(record, state=replace(record.state, consent=consent))
 
     return change
 
@@ -96,7 +97,7 @@ def profile_message(lead_id: str, profile: LeadProfile) -> lead_pb2.LeadProfile:
 
 
 def _given(profile: LeadProfile) -> dict[str, Any]:
-    return {name: value for name, value in profile._asdict().items() if value not in ("", None)}
+    return {name: value for name, value in asdict(profile).items() if value not in ("", None)}
 
 
 def features_message(record: LeadRecord, now: int) -> decision_pb2.Features | None:

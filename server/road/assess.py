@@ -1,9 +1,9 @@
 """Score: what a batch of leads looks like to the model. One call of the scorer for the whole batch."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from model.activity import DAY_MS, features_of
 from model.explanation import Explanation
@@ -18,7 +18,7 @@ from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.road.sample import Behaviour, Sample
 
 
-class Model(NamedTuple):
+class Model(Struct, frozen=True):
     """What scores at the moment: the trained model, or the fallback and why."""
 
     scorer: Scorer | FallbackScorer
@@ -31,14 +31,14 @@ class Model(NamedTuple):
         return AssessmentSource.FALLBACK if self.fault else AssessmentSource.MODEL
 
 
-class Subject(NamedTuple):
+class Subject(Struct, frozen=True):
     """A lead to assess, and what its request adds to what is known of it."""
 
     record: LeadRecord
     request: DecideInput
 
 
-class Assessed(NamedTuple):
+class Assessed(Struct, frozen=True):
     """An assessment, what callers have told of the lead's features by now, and what no rule looks at: when the lead will leave, and why."""
 
     assessment: Assessment
@@ -49,7 +49,7 @@ class Assessed(NamedTuple):
     seen: Behaviour | None = None  # what the model scored
 
 
-class Reuse(NamedTuple):
+class Reuse(Struct, frozen=True):
     """Which assessments may be used again: those of the model in use, for so long."""
 
     model_version: str
@@ -80,7 +80,7 @@ def known(record: LeadRecord, given: Behaviour, now: int) -> Behaviour:
 
 def standing(subject: Subject, given: Behaviour, now: int, reuse: Reuse) -> LastAssessment | None:
     """Return the last assessment if the model would say the same again, or has nothing to go by but a caller's word; else None."""
-    record, request = subject
+    record, request = subject.record, subject.request
     last = record.assessment
     if last is None or request.churn_probability is not None or request.explain:
         return None
@@ -97,11 +97,12 @@ def standing(subject: Subject, given: Behaviour, now: int, reuse: Reuse) -> Last
 
 
 def _tells_nothing_new(subject: Subject, given: Behaviour) -> bool:
-    record, request = subject
+    record, request = subject.record, subject.request
     if not request.numbers and not request.categories:
         return True
     counts = given.as_of is None or given.as_of >= record.activity_at
-    return counts and given[:2] == given_of(record)[:2]
+    before = given_of(record)
+    return counts and given.numeric == before.numeric and given.categories == before.categories
 
 
 def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = NO_REUSE) -> list[Assessed]:
@@ -115,13 +116,16 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
     ]
     scored = iter(zip(_scores(model, behaviours), behaviours, strict=True))
     assessed = []
-    for (record, request), told, last in zip(subjects, given, lasts, strict=True):
+    for subject, told, last in zip(subjects, given, lasts, strict=True):
+        record, request = subject.record, subject.request
         probability, as_of = request.churn_probability, now if record.activity_at else told.as_of
         if probability is not None:
             assessment = Assessment(probability, AssessmentSource.CALLER, "", now, "", as_of)
             assessed.append(Assessed(assessment, told, PROBABILITY_GIVEN))
         elif last is not None:
-            assessment = Assessment(*last[:4], "", as_of)
+            assessment = Assessment(
+                last.churn_probability, last.source, last.model_version, last.assessed_at, "", as_of
+            )
             assessed.append(Assessed(assessment, told, last.time_to_churn, reused=True))
         else:
             (score, time_to_churn), behaviour = next(scored)
@@ -134,7 +138,7 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
 def _given(subjects: Sequence[Subject], now: int) -> list[Behaviour]:
     """Return what callers have told of each lead, with what its request adds."""
     before = [given_of(subject.record) for subject in subjects]
-    adding = [place for place, (_, request) in enumerate(subjects) if request.numbers or request.categories]
+    adding = [place for place, each in enumerate(subjects) if each.request.numbers or each.request.categories]
     old = [before[place].numeric or UNKNOWN_NUMBERS for place in adding]
     new = [subjects[place].request.numbers or UNKNOWN_NUMBERS for place in adding]
     for place, numbers in zip(adding, _overlaid(old, new), strict=True):

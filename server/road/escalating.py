@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from rules.escalating import is_open, overdue
 from rules.lead import RaisedEscalation
 from server.errors import EscalationNotFoundError, IdempotencyMismatchError
@@ -77,4 +79,4 @@ class OverdueStep(NamedTuple):
 
 
 def _with(record: LeadRecord, case: RaisedEscalation) -> LeadRecord:
-    return record._replace(state=record.state._replace(escalation=case if is_open(case) else None))
+    return replace(record, state=replace(record.state, escalation=case if is_open(case) else None))

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from model.activity import Activity
 from model.events import EventType
 from model.survival.estimate import Estimate
@@ -13,7 +15,7 @@ from server.store.effects import Effect
 from server.store.keys import Partition
 
 
-class LastAssessment(NamedTuple):
+class LastAssessment(Struct, frozen=True):
     """The newest word on a lead's risk, for whoever looks at it later."""
 
     churn_probability: float
@@ -24,7 +26,7 @@ class LastAssessment(NamedTuple):
     time_to_churn: Estimate = (None, None)
 
 
-class LeadRecord(NamedTuple):
+class LeadRecord(Struct, frozen=True):
     """All that the store remembers of one lead.
 
     `numeric` is what callers told: a little-endian float64 array in the order of the feature schema (NaN, or missing at its end: unknown).
@@ -41,7 +43,7 @@ class LeadRecord(NamedTuple):
     activity_at: int = 0
 
 
-class DecideInput(NamedTuple):
+class DecideInput(Struct, frozen=True):
     """One request for a decision: what the caller adds to what is known of the lead."""
 
     lead_id: str
@@ -56,7 +58,7 @@ class DecideInput(NamedTuple):
     cause: Cause = Cause.REQUEST
 
 
-class Committed(NamedTuple):
+class Committed(Struct, frozen=True):
     """A decision in the log: its message without the trace, the rules that hit, and whether it was there before."""
 
     decision: bytes
@@ -64,7 +66,7 @@ class Committed(NamedTuple):
     replayed: bool
 
 
-class EventInput(NamedTuple):
+class EventInput(Struct, frozen=True):
     """One thing that a lead did; `optouts` are the channels that it closed, `path` where it stands in its request."""
 
     lead_id: str

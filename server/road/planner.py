@@ -1,5 +1,7 @@
 """One lead's jobs, in the order in which they came: each on the record that the one before it left, and all in one write."""
 
+from msgspec.structs import replace
+
 from rules.decision import Ruling, Situation
 from rules.escalating import EscalationStateError
 from rules.news import is_news
@@ -175,10 +177,10 @@ class LeadPlanner:
     def _move_on(self, job: Job, ruling: Ruling, assessed: Assessed) -> None:
         """Keep how long the risk has been lower, and when to look again, without a decision."""
         after = ruling.next_state
-        state = self._record.state._replace(
-            below_stage_since=after.below_stage_since, next_review_at=after.next_review_at
+        state = replace(
+            self._record.state, below_stage_since=after.below_stage_since, next_review_at=after.next_review_at
         )
-        self._keep(self._record._replace(state=state, assessment=_last(assessed, stands=True)))
+        self._keep(replace(self._record, state=state, assessment=_last(assessed, stands=True)))
         if job.event is None:
             self._changed = True
             self._outcomes.append((job, Reviewed()))
@@ -209,8 +211,8 @@ class LeadPlanner:
         holds = [ruling.holds_until for ruling in self._rulings if ruling.holds_until is not None]
         amounts: dict[str, int] = {}
         for ruling in self._rulings:
-            for name, amount in ruling.claims:
-                amounts[name] = amounts.get(name, 0) + amount
+            for claim in ruling.claims:
+                amounts[claim.name] = amounts.get(claim.name, 0) + claim.amount
         escalations = amounts.pop(ESCALATION_SHARE, 0)
         return LeadWrite(
             self.lead.lead_id,
@@ -235,8 +237,10 @@ class LeadPlanner:
 
 
 def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:
-    probability, source, version, at = assessed.assessment[:4]
-    return LastAssessment(probability, source, version, at, stands, assessed.time_to_churn)
+    now = assessed.assessment
+    return LastAssessment(
+        now.churn_probability, now.source, now.model_version, now.assessed_at, stands, assessed.time_to_churn
+    )
 
 
 def _after(record: LeadRecord, facts: Situation, ruling: Ruling, assessed: Assessed) -> LeadRecord:

@@ -2,6 +2,8 @@
 
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from model.activity import DAY_MS, with_event
 from model.events import LATE_DAYS
 from rules.consent import newer
@@ -30,14 +32,14 @@ def after_event(record: LeadRecord, event: EventInput, now: int) -> LeadRecord:
     if event.optouts:
         said = Consent(ConsentState.WITHDRAWN, OPT_OUT_SOURCE, event.occurred_at)
         changed: dict[int, Consent] = {channel: newer(state.consent.get(channel), said) for channel in event.optouts}
-        state = state._replace(consent={**state.consent, **changed})
-    return unsettled(record._replace(activity=activity, activity_at=now, state=state))
+        state = replace(state, consent={**state.consent, **changed})
+    return unsettled(replace(record, activity=activity, activity_at=now, state=state))
 
 
 def unsettled(record: LeadRecord) -> LeadRecord:
     """Return a record whose last assessment does not stand: something has changed since."""
     last = record.assessment
-    return record if last is None else record._replace(assessment=last._replace(stands=False))
+    return record if last is None else replace(record, assessment=replace(last, stands=False))
 
 
 def event_request(tenant: str, event: EventInput) -> DecideInput:

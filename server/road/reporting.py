@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from rules.outcome import Report, Reported, Standing, after_report, contact_of
 from rules.vocabulary import Channel, InterventionOutcome
 from server.errors import FieldViolation, IdempotencyMismatchError, InterventionNotFoundError, InvalidFieldsError
@@ -70,7 +72,7 @@ class OutcomeReport(NamedTuple):
             effects += effects_of(partition, self.located.lead_id, reported.closed)
         unchanged = reported.state is record.state
         answer = bytes([report.channel, reported.given_back is not None])
-        return Amending(record if unchanged else record._replace(state=reported.state), effects, Amended(answer))
+        return Amending(record if unchanged else replace(record, state=reported.state), effects, Amended(answer))
 
     @property
     def _contact_id(self) -> int:

@@ -1,12 +1,12 @@
 """A sample of what a model scored, kept until somebody counts it away from the road. Belongs to the worker thread."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 A_BATCH = 16  # leads of one batch, evenly spread over it
 MOST_WAITING = 2_048
 
 
-class Behaviour(NamedTuple):
+class Behaviour(Struct, frozen=True):
     """A lead's features and since when they hold; empty where nothing is known."""
 
     numeric: bytes

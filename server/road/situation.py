@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from rules.decision import CeilingReading, Situation
 from rules.lead import LeadProfile
 from server.road.assess import Assessed
@@ -23,7 +25,7 @@ def overlaid(profile: LeadProfile, given: DecideInput) -> LeadProfile:
     for name in ("attributes", "contacts"):
         if name in fields:
             fields[name] = {**getattr(profile, name), **fields[name]}
-    return profile._replace(**fields)
+    return replace(profile, **fields)
 
 
 def situation(

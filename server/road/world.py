@@ -1,7 +1,9 @@
 """What a batch is decided under, and what it comes to: the values that computing takes and gives."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rules.compiled import Ceiling
 from rules.decide import Decider
@@ -23,7 +25,7 @@ def ceiling_seconds(window: CountingWindow) -> int:
     return window.longest_ms // 1_000 + 86_400
 
 
-class Policy(NamedTuple):
+class Policy(Struct, frozen=True):
     """The policy that a batch is decided by; `decider` belongs to the worker thread."""
 
     name: str
@@ -34,7 +36,7 @@ class Policy(NamedTuple):
     escalation_share: float
 
 
-class World(NamedTuple):
+class World(Struct, frozen=True):
     """What all leads of one partition's batch are decided under."""
 
     tenant: str
@@ -63,15 +65,15 @@ class Tally:
 
     def take(self, ruling: Ruling) -> None:
         """Count what a ruling claims."""
-        for name, amount in ruling.claims:
-            if name == ESCALATION_SHARE:
-                self.escalated_today += amount
+        for claim in ruling.claims:
+            if claim.name == ESCALATION_SHARE:
+                self.escalated_today += claim.amount
             else:
-                reading = self.readings[name]
-                self.readings[name] = reading._replace(used=reading.used + amount)
+                reading = self.readings[claim.name]
+                self.readings[claim.name] = replace(reading, used=reading.used + claim.amount)
 
 
-class LeadPlan(NamedTuple):
+class LeadPlan(Struct, frozen=True):
     """What one lead's jobs come to: a write (None: nothing to write), the outcomes once it is accepted, and jobs that go again."""
 
     write: LeadWrite | None
@@ -79,7 +81,7 @@ class LeadPlan(NamedTuple):
     again: Sequence[Job] = ()
 
 
-class LeadWork(NamedTuple):
+class LeadWork(Struct, frozen=True):
     """One lead with its jobs, in the order in which they came, and what the store holds under the further keys that they look at."""
 
     lead_id: str

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgpack
+from msgspec import Struct
 from redis.exceptions import NoScriptError
 
 from model.events import LATE_DAYS
@@ -47,7 +48,7 @@ class GatherQuery(NamedTuple):
     further_keys: Sequence[str] = ()
 
 
-class StoredLead(NamedTuple):
+class StoredLead(Struct, frozen=True):
     """A lead's record as it lies in the store; version 0 when there is none."""
 
     version: int
@@ -77,7 +78,7 @@ class Claim(NamedTuple):
     lifetime_seconds: int
 
 
-class DecisionWrite(NamedTuple):
+class DecisionWrite(Struct, frozen=True):
     """One decision as the log keeps it."""
 
     decision_id: str
@@ -95,7 +96,7 @@ class EventWrite(NamedTuple):
     payload: bytes
 
 
-class LeadWrite(NamedTuple):
+class LeadWrite(Struct, frozen=True):
     """The next record of one lead, the decisions and events that led to it, and what else is written with it."""
 
     lead_id: str
@@ -183,7 +184,10 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         claims = [(index[claim.name], *claim[1:]) for claim in lead.claims]
         decisions = [
             (
-                *decision[1:5],
+                decision.fingerprint,
+                decision.decision,
+                decision.hits,
+                decision.inputs,
                 max(batch.decision_seconds, CONTACT_SECONDS) if decision.contacts else batch.decision_seconds,
             )
             for decision in lead.decisions

@@ -1,6 +1,8 @@
 import uuid
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from server.store.connection import connect
 from server.store.keys import Partition
 from server.store.partition import CommitBatch, DecisionWrite, LeadWrite, commit
@@ -19,25 +21,25 @@ async def committed(store_url: str, tenant: str, *leads: LeadWrite) -> Sequence[
 
 
 def named(write: LeadWrite) -> LeadWrite:
-    return write._replace(lead_id=uuid.uuid4().hex)
+    return replace(write, lead_id=uuid.uuid4().hex)
 
 
 async def test_a_lead_that_was_written_meanwhile_is_refused(store_url: str, tenant: str) -> None:
     assert await committed(store_url, tenant, WRITE, WRITE) == ["", "CONFLICT"]
-    assert await committed(store_url, tenant, WRITE._replace(version=1)) == [""]
+    assert await committed(store_url, tenant, replace(WRITE, version=1)) == [""]
 
 
 async def test_a_decision_whose_hours_have_ended_is_refused(store_url: str, tenant: str) -> None:
-    past, future = named(WRITE)._replace(valid_until=1), named(WRITE)._replace(valid_until=2**52)
+    past, future = replace(named(WRITE), valid_until=1), replace(named(WRITE), valid_until=2**52)
     assert await committed(store_url, tenant, past, future) == ["LATE", ""]
 
 
 async def test_a_request_that_was_decided_for_another_lead_is_refused(store_url: str, tenant: str) -> None:
-    first, second = (named(WRITE)._replace(decisions=[DECISION]) for _ in range(2))
+    first, second = (replace(named(WRITE), decisions=[DECISION]) for _ in range(2))
     answers = await committed(store_url, tenant, first, second)
     assert (answers[0].count("-"), answers[1]) == (1, "DUPLICATE")
 
 
 async def test_the_share_of_escalations_is_counted_where_it_is_written(store_url: str, tenant: str) -> None:
-    leads = [named(WRITE)._replace(escalations=1) for _ in range(2)]
+    leads = [replace(named(WRITE), escalations=1) for _ in range(2)]
     assert await committed(store_url, tenant, *leads) == ["", "CEILING"]

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rules.compiler import compile_policy
 from rules.decide import Decider
@@ -115,8 +116,9 @@ def granted_at(decider: Decider, state: LeadState, now: int, zone: str) -> bool:
 def test_the_same_situation_gives_the_same_ruling(
     decider: Decider, probability: float, bucket: float, now: int
 ) -> None:
-    facts = situation(LeadState(), now)._replace(holdout_bucket=bucket)
-    facts = facts._replace(assessment=facts.assessment._replace(churn_probability=probability))
+    facts = situation(LeadState(), now)
+    assessment = replace(facts.assessment, churn_probability=probability)
+    facts = replace(facts, holdout_bucket=bucket, assessment=assessment)
     assert decider.decide(facts) == decider.decide(facts)
 
 

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from rules.canary import disagreements, vectors
 from rules.compiled import CompiledPolicy, EngineRule, Leaf
@@ -20,7 +21,7 @@ def test_the_engine_and_the_interpreter_agree_on_every_boundary(policy: Compiled
 
 
 def test_a_disagreement_would_be_seen(policy: CompiledPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = policy._replace(rules=tuple(reversed(policy.rules)))
+    wrong = replace(policy, rules=tuple(reversed(policy.rules)))
     monkeypatch.setattr("rules.canary.true_rules", lambda _rules, facts: _true(wrong.rules, facts))
     assert disagreements(policy, 50)
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from rules.escalating import EscalationStateError, acknowledged, is_open, overdue, reassigned, resolved
 from rules.lead import RaisedEscalation
@@ -29,7 +30,7 @@ def test_the_next_target_has_the_whole_time_even_when_nobody_looked_for_a_day() 
 def test_it_expires_when_there_is_no_next_target() -> None:
     last = overdue(overdue(OPEN, NOW + HOUR), NOW + 2 * HOUR)
     assert (last.state, last.level, last.due_at, last.closed_at) == (EscalationState.EXPIRED, 2, None, NOW + 2 * HOUR)
-    alone = overdue(OPEN._replace(next_target=""), NOW + HOUR)
+    alone = overdue(replace(OPEN, next_target=""), NOW + HOUR)
     assert (alone.state, alone.level) == (EscalationState.EXPIRED, 1)
 
 
@@ -62,7 +63,7 @@ CHANGES: list[Callable[[RaisedEscalation], RaisedEscalation]] = [
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_is_closed_stays_closed(change: Callable[[RaisedEscalation], RaisedEscalation]) -> None:
-    for case in (resolved(OPEN, "called", NOW), overdue(OPEN._replace(next_target=""), NOW + HOUR)):
+    for case in (resolved(OPEN, "called", NOW), overdue(replace(OPEN, next_target=""), NOW + HOUR)):
         assert not is_open(case)
         assert overdue(case, NOW + 1_000 * HOUR) is case
         with pytest.raises(EscalationStateError):

@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from rules.decision import Assessment, Decision, Escalation, InterventionAction, Ruling
 from rules.lead import LeadState
 from rules.news import is_news
@@ -32,20 +34,20 @@ def news(decision: Decision, before: LeadState = BEFORE) -> bool:
 
 def test_the_same_stage_and_verdict_without_a_contact_are_no_news() -> None:
     assert not news(SAME)
-    assert not news(SAME._replace(assessment=SAME.assessment._replace(churn_probability=0.75), next_review_at=None))
+    assert not news(replace(SAME, assessment=replace(SAME.assessment, churn_probability=0.75), next_review_at=None))
 
 
 def test_each_change_alone_is_news() -> None:
-    assert news(SAME._replace(stage=Stage.CRITICAL_RISK))
-    assert news(SAME._replace(verdict=Verdict.SUPPRESS))
-    assert news(SAME._replace(interventions=(GRANTED,)))
-    assert news(SAME._replace(escalation=RAISED))
+    assert news(replace(SAME, stage=Stage.CRITICAL_RISK))
+    assert news(replace(SAME, verdict=Verdict.SUPPRESS))
+    assert news(replace(SAME, interventions=(GRANTED,)))
+    assert news(replace(SAME, escalation=RAISED))
 
 
 def test_a_deferral_is_news_from_its_time_on() -> None:
-    assert not news(SAME, BEFORE._replace(deferred_to=NOW + 1))
-    assert news(SAME, BEFORE._replace(deferred_to=NOW))
+    assert not news(SAME, replace(BEFORE, deferred_to=NOW + 1))
+    assert news(SAME, replace(BEFORE, deferred_to=NOW))
 
 
 def test_the_first_decision_about_a_lead_is_news() -> None:
-    assert news(SAME, BEFORE._replace(verdict=0, deferred_to=None))
+    assert news(SAME, replace(BEFORE, verdict=0, deferred_to=None))

@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rules.lead import Consent, Contact, LeadState, RaisedEscalation
 from rules.outcome import Report, Reported, Standing, after_report
@@ -92,7 +93,7 @@ def test_an_opt_out_is_about_its_channel_and_a_complaint_about_all() -> None:
 
 def test_consent_that_was_given_after_the_opt_out_stands() -> None:
     granted = Consent(ConsentState.GRANTED, "form", NOW)
-    state = STATE._replace(consent={Channel.SMS: granted})
+    state = replace(STATE, consent={Channel.SMS: granted})
     (late,) = play(report("OPTED_OUT", occurred_at=NOW - 1), state=state)
     assert late.state.consent == {Channel.SMS: granted}
     (same_time,) = play(report("OPTED_OUT"), state=state)
@@ -100,7 +101,7 @@ def test_consent_that_was_given_after_the_opt_out_stands() -> None:
 
 
 def test_a_conversion_since_the_escalation_resolves_it_and_one_before_it_does_not() -> None:
-    state = STATE._replace(escalation=RaisedEscalation("x.e", 1, "manager", NOW - 10, NOW + 10))
+    state = replace(STATE, escalation=RaisedEscalation("x.e", 1, "manager", NOW - 10, NOW + 10))
     (before,) = play(report("CONVERTED", occurred_at=NOW - 11), state=state)
     assert before.state.escalation == state.escalation
     assert before.closed is None

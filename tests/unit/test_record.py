@@ -4,6 +4,7 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from model.activity import Activity, DayCounts
 from model.features import NUMERIC, numbers_row
@@ -85,7 +86,7 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
 )
 def test_an_estimate_and_its_reason_come_back(estimate: Estimate) -> None:
     last = LastAssessment(0.5, AssessmentSource.MODEL, "m", NOW, stands=True, time_to_churn=estimate)
-    assert decode_record(encode_record(RECORD._replace(assessment=last))).assessment == last
+    assert decode_record(encode_record(replace(RECORD, assessment=last))).assessment == last
 
 
 def test_what_an_older_record_lacks_takes_its_default() -> None:
@@ -101,21 +102,21 @@ def test_what_an_older_record_lacks_takes_its_default() -> None:
     assert record.profile == LeadProfile(time_zone="Europe/Berlin")
     assert record.numeric == numbers_row({"days_since_last_activity": 0.0})[0]
     raised = RaisedEscalation("e", 2, "director", NOW, NOW + 1, Stage.CRITICAL_RISK, 3_600_000)
-    assert record.state == STATE._replace(next_review_at=None, verdict=0, escalation=raised)
+    assert record.state == replace(STATE, next_review_at=None, verdict=0, escalation=raised)
     days = tuple(counts._replace(purchases=0) for counts in DAYS)
     assert record.activity == RECORD.activity._replace(days=days, active_days=0, click_day=-1)
 
 
 def test_an_assessment_of_another_kind_or_time_comes_back_too() -> None:
     last = LastAssessment(0.5, AssessmentSource.FALLBACK, "fallback-1", NOW - 7)
-    assert decode_record(encode_record(RECORD._replace(assessment=last))).assessment == last
+    assert decode_record(encode_record(replace(RECORD, assessment=last))).assessment == last
 
 
 @given(st.lists(st.none() | st.floats(0, 7), max_size=len(NUMERIC)))
 def test_numbers_come_back_whatever_is_known_of_them(known: list[float | None]) -> None:
     given = {NUMERIC[place].name: number for place, number in enumerate(known) if number is not None}
     numbers = numbers_row({name: min(number, 1.0) for name, number in given.items()})[0] if given else b""
-    assert decode_record(encode_record(RECORD._replace(numeric=numbers))).numeric == numbers
+    assert decode_record(encode_record(replace(RECORD, numeric=numbers))).numeric == numbers
 
 
 @given(

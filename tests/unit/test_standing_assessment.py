@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from model.events import event_type
 from model.fallback import FallbackScorer
@@ -26,7 +27,9 @@ def assessed(record: LeadRecord, asked: DecideInput, at: int = NOW) -> Assessed:
 
 def stands(last: LastAssessment, asked: DecideInput, at: int, **record: object) -> bool:
     found = assessed(LeadRecord(assessment=last, **record), asked, at)  # type: ignore[arg-type]
-    assert (found.assessment[:4] == last[:4]) is found.reused
+    said = found.assessment
+    same = (last.churn_probability, last.source, last.model_version, last.assessed_at)
+    assert ((said.churn_probability, said.source, said.model_version, said.assessed_at) == same) is found.reused
     return found.reused
 
 
@@ -53,9 +56,9 @@ def test_a_models_assessment_stands_for_its_time_in_its_day_and_for_its_model() 
     assert stands(SCORED, request(), NOW + 299_999)
     assert not stands(SCORED, request(), NOW + 300_000)
     assert not stands(SCORED, request(), NOW - 1)
-    assert not stands(SCORED._replace(model_version="older"), request(), NOW)
-    assert not stands(SCORED._replace(source=AssessmentSource.FALLBACK), request(), NOW)
-    assert not stands(SCORED._replace(stands=False), request(), NOW)
+    assert not stands(replace(SCORED, model_version="older"), request(), NOW)
+    assert not stands(replace(SCORED, source=AssessmentSource.FALLBACK), request(), NOW)
+    assert not stands(replace(SCORED, stands=False), request(), NOW)
 
 
 def test_features_told_again_leave_a_models_assessment_standing_and_others_do_not() -> None:
