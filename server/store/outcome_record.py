@@ -1,10 +1,9 @@
 """Outcomes, and what is known of interventions, as bytes and back: MessagePack arrays of the tuples here, which may only grow at their ends."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgpack
+from msgspec.msgpack import Decoder, Encoder
 
-from rules.lead import Contact
 from rules.outcome import Standing
 
 
@@ -36,30 +35,26 @@ class OutcomeEntry(NamedTuple):
     taken_again: bool
 
 
+_encode = Encoder().encode
+_decode_outcome = Decoder(OutcomeEntry).decode
+_decode_standing = Decoder(Standing).decode
+
+
 def encode_outcome(entry: OutcomeEntry) -> bytes:
     """Return an outcome as its log keeps it."""
-    return _pack(entry)
+    return _encode(entry)
 
 
 def decode_outcome(data: bytes) -> OutcomeEntry:
     """Return the outcome that `encode_outcome` made."""
-    report, lead_id, channel, grant, *rest = msgpack.unpackb(data, use_list=False)
-    return OutcomeEntry(report, lead_id, channel, None if grant is None else Grant(*grant), *rest)
+    return _decode_outcome(data)
 
 
 def encode_standing(standing: Standing) -> bytes:
     """Return what is known of an intervention as the store keeps it."""
-    return _pack(standing)
+    return _encode(standing)
 
 
 def decode_standing(data: bytes | None) -> Standing:
     """Return what `encode_standing` kept; nothing known for None."""
-    if data is None:
-        return Standing()
-    sent, given_back = msgpack.unpackb(data, use_list=False)
-    return Standing(sent, None if given_back is None else Contact(*given_back))
-
-
-def _pack(value: Any) -> bytes:
-    data: bytes = msgpack.packb(value)
-    return data
+    return Standing() if data is None else _decode_standing(data)
