@@ -2,7 +2,7 @@
 
 A rule is a conjunction of comparisons of facts with constants and sees nothing else, so an answer of the engine holds for all situations
 in the same cells. Thousands of leads share a few hundred of them, and an answer looked up costs a fifth of one computed.
-Most cells follow from a few things (what a lead consented to, its clock, that it was never contacted) and are remembered by those.
+Most cells follow from a few things (what a lead consented to, its clock, how many contacts each limit counts) and are remembered by those.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,7 +16,7 @@ from rules.facts import FactFunction, View
 
 Cell = Callable[[View], object]
 Cells = tuple[object, ...]
-Cause = Callable[[View], Hashable | None]
+Cause = Callable[[View], Hashable]
 KEPT_ANSWERS = 8_192
 KEPT_CAUSES = 4_096
 
@@ -48,7 +48,7 @@ def cells_of(rules: Sequence[EngineRule], functions: Mapping[str, FactFunction])
 
 
 class Group:
-    """Cells that all follow from the same things, `cause`, and are remembered by them; where it is None they are worked out."""
+    """Cells that all follow from the same things, `cause`, and are remembered by them."""
 
     def __init__(self, cause: Cause, cells: Sequence[Cell]) -> None:
         self._cause = cause
@@ -58,17 +58,12 @@ class Group:
     def __call__(self, view: View) -> Cells:
         """Return the cells of one situation."""
         cause = self._cause(view)
-        if cause is None:
-            return self._worked_out(view)
         known = self._known.get(cause)
         if known is None:
             if len(self._known) >= KEPT_CAUSES:
                 self._known.clear()
-            known = self._known[cause] = self._worked_out(view)
+            known = self._known[cause] = tuple([cell(view) for cell in self._cells])
         return known
-
-    def _worked_out(self, view: View) -> Cells:
-        return tuple([cell(view) for cell in self._cells])
 
 
 class Answers:

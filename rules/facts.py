@@ -98,6 +98,13 @@ def _profile_known(field: str) -> FactFunction:
     return lambda view: bool(getattr(view.situation.profile, field))
 
 
+# What facts follow from, where that is little: cells are remembered by it (cells.py).
+CLOCK_FACTS = frozenset({"zone.known", "local.hour", "local.hour.known", "local.weekday", "local.weekday.known"})
+CONTACT_FACTS: Mapping[str, int] = {
+    "contacts.last_24h": DAY_MS,
+    "contacts.last_7d": 7 * DAY_MS,
+}  # how far back they count
+
 FUNCTIONS: dict[str, FactFunction] = {
     "churn_probability": lambda view: view.situation.assessment.churn_probability,
     "previous.stage": lambda view: int(view.situation.state.stage),
@@ -112,18 +119,14 @@ FUNCTIONS: dict[str, FactFunction] = {
     "local.hour.known": lambda view: len(view.zones) == 1,
     "local.weekday": lambda view: (_local(view) // DAY_MS + 3) % 7,
     "local.weekday.known": lambda view: len(view.zones) == 1,
-    "contacts.last_24h": _recent(DAY_MS),
-    "contacts.last_7d": _recent(7 * DAY_MS),
     "assessment.source": lambda view: view.situation.assessment.source.name.lower(),
 }
+FUNCTIONS.update({name: _recent(length_ms) for name, length_ms in CONTACT_FACTS.items()})
 for _field in ("country", "region", "segment", "currency", "owner"):
     FUNCTIONS[f"lead.{_field}"] = _profile(_field)
     FUNCTIONS[f"lead.{_field}.known"] = _profile_known(_field)
 
 
-# What facts follow from, where that is little: cells are remembered by it (cells.py).
-CLOCK_FACTS = frozenset({"zone.known", "local.hour", "local.hour.known", "local.weekday", "local.weekday.known"})
-CONTACT_FACTS = frozenset({"contacts.last_24h", "contacts.last_7d"})
 CONSENT = "consent."
 
 
@@ -135,11 +138,6 @@ def clock_of(view: View) -> Hashable:
 def consents_of(view: View) -> Hashable:
     """Return what the facts of consent follow from."""
     return tuple([(channel, said.state) for channel, said in view.situation.state.consent.items()])
-
-
-def no_contacts(view: View) -> Hashable | None:
-    """Return the same for every lead that was never contacted; None for others, whose counts change with every instant."""
-    return None if view.situation.state.contacts else ()
 
 
 def consent_fact(channel: Channel, state: ConsentState) -> FactFunction:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from rules.cells import Cell, Cells, Group, cells_of
 from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
+from rules.counts import ContactCounts, Counted
 from rules.decision import Situation
 from rules.facts import (
     ATTRIBUTE,
@@ -25,12 +26,11 @@ from rules.facts import (
     clock_of,
     consent_fact,
     consents_of,
-    no_contacts,
 )
 from rules.hours import is_blocked
 from rules.vocabulary import Channel, ConsentState
 from rules.windows import CountingWindow, count, window_of
-from rules.zones import plausible_zones, zone_names
+from rules.zones import known_zone, plausible_zones, zone_names
 
 
 def zones_of(policy: CompiledPolicy, situation: Situation) -> tuple[str, ...]:
@@ -53,8 +53,7 @@ def applies(hours: HoursRule, situation: Situation) -> bool:
 
 def lead_window(limit: LimitRule, situation: Situation) -> CountingWindow:
     """Return a limit's window as it is for this lead."""
-    zone = situation.profile.time_zone
-    return window_of(limit.window, zone if zone in zone_names() else "")
+    return window_of(limit.window, known_zone(situation.profile.time_zone))
 
 
 def instants_of(limit: LimitRule, situation: Situation) -> list[int]:
@@ -76,6 +75,12 @@ def used(limit: LimitRule, situation: Situation, now: int) -> int:
         return 0 if reading is None else reading.used
     instants = instants_of(limit, situation)
     return count(lead_window(limit, situation), instants, now) if instants else 0
+
+
+def _counted(policy: CompiledPolicy) -> list[Counted]:
+    """Return everything that counts a lead's own contacts."""
+    limits = [Counted(limit.channel, limit.playbook, limit.window) for limit in policy.limits if not limit.tenant]
+    return limits + [Counted(0, 0, CountingWindow(length_ms)) for length_ms in CONTACT_FACTS.values()]
 
 
 def _hours_fact(hours: HoursRule) -> FactFunction:
@@ -118,9 +123,9 @@ class FactSheet:
     def _grouped(policy: CompiledPolicy, cells: Mapping[str, Cell]) -> list[Cell]:
         """Return the cells, those that can be remembered in groups."""
         hours = {hours.fact for hours in policy.hours} | CLOCK_FACTS
-        counts = {limit.fact for limit in policy.limits if not limit.tenant} | CONTACT_FACTS
+        counts = {limit.fact for limit in policy.limits if not limit.tenant} | CONTACT_FACTS.keys()
         consents = {name for name in cells if name.startswith(CONSENT)}
-        grouped = ((clock_of, hours), (no_contacts, counts), (consents_of, consents))
+        grouped = ((clock_of, hours), (ContactCounts(_counted(policy)), counts), (consents_of, consents))
         groups: list[Cell] = [
             Group(cause, [cells[name] for name in cells if name in names]) for cause, names in grouped
         ]

@@ -21,6 +21,11 @@ def zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def known_zone(name: str) -> str:
+    """Return a zone's name; "" when there is no such zone."""
+    return name if name in zone_names() else ""
+
+
 @lru_cache(maxsize=262_144)
 def _offset_in_quarter(zone: str, quarter: int) -> int:
     at = EPOCH + timedelta(milliseconds=quarter * QUARTER_MS)

@@ -8,22 +8,31 @@ from server.policies import PolicyShelf
 from server.road.job import Committed
 from server.store.log import LogEntry
 
+KEPT_TRACES = 8_192  # of some 4 KB
+
 
 class Traces:
-    """Lays each decision's trace behind it."""
+    """Lays each decision's trace behind it; traces are kept by what the log keeps of them, which names the policy by its content."""
 
     def __init__(self, shelf: PolicyShelf) -> None:
         self._shelf = shelf
+        self._kept: dict[bytes, bytes] = {}
 
-    async def _trace(self, tenant: str, hits: bytes) -> bytes:
-        version, _, fired = hits.partition(b":")
-        policy = await self._shelf.compiled(tenant, version.decode())
-        return trace_bytes(policy.trace_rules, fired)
+    async def of(self, tenant: str, hits: bytes) -> bytes:
+        """Return the bytes of a decision's trace."""
+        trace = self._kept.get(hits)
+        if trace is None:
+            version, _, fired = hits.partition(b":")
+            policy = await self._shelf.compiled(tenant, version.decode())
+            if len(self._kept) >= KEPT_TRACES:
+                self._kept.clear()
+            trace = self._kept[hits] = trace_bytes(policy.trace_rules, fired)
+        return trace
 
     async def whole(self, tenant: str, committed: Committed) -> bytes:
         """Return a decision's bytes, trace included."""
-        return committed.decision + await self._trace(tenant, committed.hits)
+        return committed.decision + await self.of(tenant, committed.hits)
 
     async def feed_items(self, tenant: str, entries: Sequence[LogEntry]) -> list[FeedItem]:
         """Return the log's entries as the feed sends them."""
-        return [feed_item(e.log_id, e.decision, await self._trace(tenant, e.hits)) for e in entries]
+        return [feed_item(e.log_id, e.decision, await self.of(tenant, e.hits)) for e in entries]

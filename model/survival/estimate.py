@@ -5,6 +5,7 @@ A second model beside the churn probability. That one is about silence within 30
 
 from collections.abc import Mapping
 from enum import IntEnum
+from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,29 @@ class TimeToChurn(NamedTuple):
 
 Estimate = tuple[TimeToChurn | None, NoEstimateReason | None]  # both only beyond the horizon
 PROBABILITY_GIVEN: Estimate = (None, NoEstimateReason.PROBABILITY_GIVEN)
+PackedEstimate = bytes | int  # a number: the reason why there is none, 0 for none of that either
+PACKED = Struct("<6H")  # TimeToChurn, field by field: days in tenths, probabilities in ten-thousandths
+BEYOND = 0xFFFF
+REASONS: Mapping[int, NoEstimateReason] = {reason: reason for reason in NoEstimateReason}
+
+
+def packed(estimate: Estimate) -> PackedEstimate:
+    """Return an estimate as a record keeps it."""
+    time, reason = estimate
+    if time is None:
+        return reason or 0
+    days = [BEYOND if each is None else round(each * 10) for each in time[:3]]
+    return PACKED.pack(*days, *[round(chance * 10_000) for chance in time[3:]])
+
+
+def unpacked(kept: PackedEstimate) -> Estimate:
+    """Return the estimate that `packed` packed."""
+    if isinstance(kept, int):
+        return None, REASONS.get(kept)
+    numbers = PACKED.unpack(kept)
+    median, early, late = (None if tenths == BEYOND else tenths / 10 for tenths in numbers[:3])
+    time = TimeToChurn(median, early, late, *[number / 10_000 for number in numbers[3:]])
+    return time, NoEstimateReason.BEYOND_HORIZON if median is None else None
 
 
 class ChurnTimes:

@@ -151,7 +151,6 @@ def _frame(
     return message.SerializeToString(deterministic=True)
 
 
-@lru_cache(maxsize=8_192)
 def trace_bytes(rules: Sequence[TraceRule], fired: bytes) -> bytes:
     """Return the trace of a decision: every rule of the policy and whether it hit, as the bytes of `Decision.rule_trace`."""
     hits = frozenset(fired)
@@ -184,6 +183,7 @@ def feed_item(log_id: str, decision: bytes, trace: bytes) -> FeedItem:
     )
 
 
+@lru_cache(maxsize=8_192)
 def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:  # noqa: PLR2004 (seven bits a byte)
@@ -203,10 +203,14 @@ def decide_response(decision: bytes, *, replayed: bool) -> bytes:
     return embedded(1, decision) + (b"\x10\x01" if replayed else b"")
 
 
-def stream_result(request_id: str, decision: bytes, *, replayed: bool) -> bytes:
-    """Return the bytes of one result inside a DecideStreamResponse."""
-    head = embedded(1, request_id.encode())
-    return embedded(1, head + embedded(2, decision) + (b"\x20\x01" if replayed else b""))
+def stream_result(
+    request_id: str, decision: bytes, trace: bytes, *, replayed: bool
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the bytes of one result inside a DecideStreamResponse, in pieces: whoever joins many copies them once."""
+    length = len(decision) + len(trace)
+    head = embedded(1, request_id.encode()) + b"\x12" + _varint(length)
+    tail = b"\x20\x01" if replayed else b""
+    return b"\x0a" + _varint(len(head) + length + len(tail)) + head, decision, trace, tail
 
 
 def stream_error(result: decision_service_pb2.DecideStreamResult) -> bytes:

@@ -68,8 +68,9 @@ def given_features(
     check: Checker, path: str, features: decision_pb2.Features
 ) -> tuple[bytes, tuple[str, ...], int | None]:
     """Return the numbers and the categories that were given, as the road takes them, and the instant they are of."""
-    numbers = _numbers(check, path, features.numbers) if features.numbers else b""
-    categories = _categories(check, path, features.categories) if features.categories else ()
+    given, said = features.numbers, features.categories
+    numbers = _numbers(check, path, given) if given else b""
+    categories = _categories(check, path, said) if said else ()
     return numbers, categories, instant_of(features.as_of) if features.HasField("as_of") else None
 
 

@@ -10,7 +10,7 @@ from model.explanation import Explanation
 from model.fallback import FallbackScorer
 from model.features import NUMERIC, UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS, FloatArray
 from model.scorer import Scorer
-from model.survival.estimate import PROBABILITY_GIVEN, Estimate
+from model.survival.estimate import PROBABILITY_GIVEN, Estimate, unpacked
 from rules.decision import Assessment
 from rules.facts import MAX_FEATURE_AGE_DAYS
 from rules.vocabulary import AssessmentSource, Cause
@@ -126,7 +126,7 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
             assessment = Assessment(
                 last.churn_probability, last.source, last.model_version, last.assessed_at, "", as_of
             )
-            assessed.append(Assessed(assessment, told, last.time_to_churn, reused=True))
+            assessed.append(Assessed(assessment, told, unpacked(last.time_to_churn), reused=True))
         else:
             (score, time_to_churn), behaviour = next(scored)
             assessment = Assessment(score, model.source, model.scorer.version, now, model.fault, as_of)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from model.activity import Activity
 from model.events import EventType
-from model.survival.estimate import Estimate
+from model.survival.estimate import PackedEstimate
 from rules.lead import LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, Channel
 from server.store.effects import Effect
@@ -23,7 +23,7 @@ class LastAssessment(Struct, frozen=True):
     model_version: str
     assessed_at: int
     stands: bool = False  # nothing that a model sees has changed since
-    time_to_churn: Estimate = (None, None)
+    time_to_churn: PackedEstimate = 0
 
 
 class LeadRecord(Struct, frozen=True):

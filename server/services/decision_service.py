@@ -82,7 +82,13 @@ class DecisionService:
             except InvalidFieldsError as error:
                 parts.append(self._refused(request.request_id, error, caller))
         for place, outcome in zip(places, await self._outcomes(inputs, caller), strict=True):
-            parts.append(await self._result(requests[place].request_id, outcome, caller))
+            request_id = requests[place].request_id
+            if isinstance(outcome, Committed):
+                trace = await self._traces.of(caller.tenant, outcome.hits)
+                parts += stream_result(request_id, outcome.decision, trace, replayed=outcome.replayed)
+            else:
+                fault = outcome if isinstance(outcome, Exception) else TypeError(outcome)
+                parts.append(self._refused(request_id, fault, caller))
         log.info("decided_batch", requests=len(requests), refused=len(requests) - len(inputs))
         return b"".join(parts)
 
@@ -91,13 +97,6 @@ class DecisionService:
             return await self._road.decide(caller.tenant, caller.clock, inputs)
         except Exception as error:  # noqa: BLE001 (told to the caller item by item: the stream goes on)
             return [error] * len(inputs)
-
-    async def _result(self, request_id: str, outcome: Outcome, caller: Caller) -> bytes:
-        if isinstance(outcome, Committed):
-            whole = await self._traces.whole(caller.tenant, outcome)
-            return stream_result(request_id, whole, replayed=outcome.replayed)
-        error = outcome if isinstance(outcome, Exception) else TypeError(outcome)
-        return self._refused(request_id, error, caller)
 
     @staticmethod
     def _refused(request_id: str, error: Exception, caller: Caller) -> bytes:

@@ -142,8 +142,9 @@ def _gather_arguments(query: GatherQuery) -> list[Any]:
     for name, rolling_ms, start_at, boundary_at, maximum in query.ceilings:
         keys.append(partition.ceiling(name))
         arguments += (rolling_ms, start_at, boundary_at, maximum)
-    keys += map(partition.lead, query.lead_ids)
-    keys += map(partition.decision, query.decision_ids)
+    lead, decision = partition.lead(""), partition.decision("")
+    keys += [lead + each for each in query.lead_ids]
+    keys += [decision + each for each in query.decision_ids]
     keys += query.further_keys
     return [GATHER_SHA, len(keys), *keys, *arguments]
 
@@ -175,10 +176,11 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         partition.due,
         *map(partition.ceiling, names),
     ]
+    lead_key, decision_key = partition.lead(""), partition.decision("")
     leads = []
     for lead in batch.leads:
-        keys.append(partition.lead(lead.lead_id))
-        keys += [partition.decision(decision.decision_id) for decision in lead.decisions]
+        keys.append(lead_key + lead.lead_id)
+        keys += [decision_key + decision.decision_id for decision in lead.decisions]
         keys += [event.key for event in lead.events]
         keys += [effect.key for effect in lead.effects]
         claims = [(index[claim.name], *claim[1:]) for claim in lead.claims]

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from model.features import UNKNOWN_NUMBERS
-from model.survival.estimate import Estimate, NoEstimateReason, TimeToChurn
+from model.survival.estimate import PackedEstimate
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, RaisedEscalation
 from rules.vocabulary import AssessmentSource, Cause, Stage
@@ -28,9 +28,6 @@ UNKNOWN_TAILS = [
     UNKNOWN_NUMBERS[: 8 * width] for width in (32, 16, 8, 4, 2, 1)
 ]  # longest first: any tail is a sum of these
 CONTACT = Layout("<QBII")  # at, channel, playbook, contact_id
-TIME = Layout("<6H")  # TimeToChurn, field by field: days in tenths, probabilities in ten-thousandths
-BEYOND = 0xFFFF
-REASONS: Mapping[int, NoEstimateReason] = {reason: reason for reason in NoEstimateReason}
 
 
 class DecisionInputs(Struct, frozen=True):
@@ -61,14 +58,14 @@ class _State(Struct, array_like=True):
 
 
 class _Assessment(Struct, array_like=True):
-    """A LastAssessment as it lies in the store: without what the record has anyway, its model's hash and its estimate as bytes."""
+    """A LastAssessment as it lies in the store: without what the record has anyway, its model's hash as bytes."""
 
     churn_probability: float
     source: AssessmentSource
     model_version: Any  # bytes for a hash, else text
     assessed_at: int  # 0: when the lead was last decided about
     stands: bool = False
-    time_to_churn: bytes | int = 0  # a number: why there is none
+    time_to_churn: PackedEstimate = 0
 
 
 class _Record(Struct, array_like=True):
@@ -169,30 +166,14 @@ def _packed_assessment(last: LastAssessment, decided_at: int) -> tuple[Any, ...]
     version = last.model_version
     name = bytes.fromhex(version) if HASH.fullmatch(version) else version
     at = 0 if last.assessed_at == decided_at else last.assessed_at
-    return last.churn_probability, last.source, name, at, last.stands, _packed_estimate(*last.time_to_churn)
+    return last.churn_probability, last.source, name, at, last.stands, last.time_to_churn
 
 
 def _assessment(kept: _Assessment, decided_at: int) -> LastAssessment:
     name = kept.model_version
     version = name.hex() if isinstance(name, bytes) else name
     at = kept.assessed_at or decided_at
-    return LastAssessment(kept.churn_probability, kept.source, version, at, kept.stands, _estimate(kept.time_to_churn))
-
-
-def _packed_estimate(time: TimeToChurn | None, reason: NoEstimateReason | None) -> bytes | int:
-    if time is None:
-        return reason or 0
-    days = [BEYOND if each is None else round(each * 10) for each in time[:3]]
-    return TIME.pack(*days, *[round(chance * 10_000) for chance in time[3:]])
-
-
-def _estimate(kept: bytes | int) -> Estimate:
-    if isinstance(kept, int):
-        return None, REASONS.get(kept)
-    numbers = TIME.unpack(kept)
-    median, early, late = (None if tenths == BEYOND else tenths / 10 for tenths in numbers[:3])
-    time = TimeToChurn(median, early, late, *[number / 10_000 for number in numbers[3:]])
-    return time, NoEstimateReason.BEYOND_HORIZON if median is None else None
+    return LastAssessment(kept.churn_probability, kept.source, version, at, kept.stands, kept.time_to_churn)
 
 
 def encode_record(record: LeadRecord) -> bytes:

@@ -9,11 +9,12 @@ from rules.answer import Answer
 from rules.canary import vectors
 from rules.cells import Answers, cell_of, cells_of
 from rules.compiler import compile_policy
+from rules.counts import ContactCounts, Counted
 from rules.decision import Assessment, Situation
 from rules.facts import View
 from rules.lead import Consent, Contact, LeadProfile, LeadState
 from rules.reference import true_rules
-from rules.sheet import FactSheet, zones_of
+from rules.sheet import FactSheet, used, zones_of
 from rules.source import read_policy
 from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, Stage
 from server.policies import SHIPPED
@@ -86,3 +87,27 @@ def test_remembered_cells_are_those_that_are_worked_out(
     situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0)
     view = View(situation, now, zones_of(POLICY, situation))
     assert REMEMBERING.cells(view) == FactSheet(POLICY).cells(view)
+
+
+OWN_LIMITS = [limit for limit in POLICY.limits if not limit.tenant]
+COUNTS = ContactCounts([Counted(limit.channel, limit.playbook, limit.window) for limit in OWN_LIMITS])
+PLAYBOOKS = sorted({limit.playbook for limit in OWN_LIMITS} | {7})
+
+
+@given(
+    zone=st.sampled_from(["America/New_York", "Asia/Kolkata", "Mars/Olympus", ""]),
+    ages=st.lists(st.sampled_from([0, DAY - 1, DAY, 7 * DAY - 1, 7 * DAY]) | st.integers(0, 40 * DAY), max_size=6),
+    channels=st.lists(st.sampled_from(Channel), min_size=6, max_size=6),
+    playbooks=st.lists(st.sampled_from(PLAYBOOKS), min_size=6, max_size=6),
+)
+@settings(max_examples=300)
+def test_contacts_counted_at_once_are_those_that_each_limit_counts(
+    zone: str, ages: list[int], channels: list[Channel], playbooks: list[int]
+) -> None:
+    found = zip(ages, channels, playbooks, strict=False)
+    contacts = tuple(sorted(Contact(NOW - age, channel, playbook, 1) for age, channel, playbook in found))
+    assessment = Assessment(0.7, AssessmentSource.CALLER, "", NOW)
+    profile, state = LeadProfile(time_zone=zone), LeadState(contacts=contacts)
+    situation = Situation("d", "lead", NOW, Cause.REQUEST, profile, state, assessment, 100.0)
+    each = tuple(used(limit, situation, NOW) for limit in OWN_LIMITS)
+    assert COUNTS(View(situation, NOW, ("UTC",))) == (each if contacts else ())

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from model.activity import Activity, DayCounts
 from model.features import NUMERIC, numbers_row
-from model.survival.estimate import Estimate, NoEstimateReason, TimeToChurn
+from model.survival.estimate import Estimate, NoEstimateReason, TimeToChurn, packed, unpacked
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, RaisedEscalation
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage, Verdict
@@ -43,7 +43,9 @@ RECORD = LeadRecord(
     ("portal", "", "NY"),
     NOW - 1,
     STATE,
-    LastAssessment(0.25, AssessmentSource.MODEL, bytes(range(16)).hex(), NOW, stands=True, time_to_churn=(TIME, None)),
+    LastAssessment(
+        0.25, AssessmentSource.MODEL, bytes(range(16)).hex(), NOW, stands=True, time_to_churn=packed((TIME, None))
+    ),
     Activity(DAYS, 19_000, 20_000, 19_990, -1, 20_000, 7, 19_999, -1),
     NOW - 2,
 )
@@ -85,8 +87,9 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
     [(TIME._replace(median_days=None), NoEstimateReason.BEYOND_HORIZON), (None, NoEstimateReason.PROBABILITY_GIVEN)],
 )
 def test_an_estimate_and_its_reason_come_back(estimate: Estimate) -> None:
-    last = LastAssessment(0.5, AssessmentSource.MODEL, "m", NOW, stands=True, time_to_churn=estimate)
+    last = LastAssessment(0.5, AssessmentSource.MODEL, "m", NOW, stands=True, time_to_churn=packed(estimate))
     assert decode_record(encode_record(replace(RECORD, assessment=last))).assessment == last
+    assert unpacked(last.time_to_churn) == estimate
 
 
 def test_what_an_older_record_lacks_takes_its_default() -> None:
