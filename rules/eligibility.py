@@ -1,6 +1,7 @@
 """When a blocked intervention becomes possible: the first instant at which nothing that passes with time speaks against it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -11,6 +12,9 @@ from rules.sheet import applies, instants_of, lead_window
 from rules.windows import released_at
 
 MAX_STEPS = 200
+Obstacle = Callable[
+    [int], int | None
+]  # the first instant from this one on that it leaves free; None if there never is one
 
 
 class Granted(Struct, frozen=True):
@@ -31,6 +35,8 @@ class Horizon(Struct, frozen=True):
 
 def counted(limit: LimitRule, granted: Sequence[Granted]) -> int:
     """Return how many contacts of this decision a limit counts."""
+    if not granted:
+        return 0
     return sum(1 for g in granted if limit.channel in (0, g.channel) and limit.playbook in (0, g.playbook))
 
 
@@ -39,35 +45,41 @@ def eligible_at(candidate: Candidate, horizon: Horizon) -> int | None:
 
     One obstacle's end may lie inside another, so all are asked again until none moves the instant.
     """
+    obstacles = [each for limit in candidate.limits if (each := _full(limit, horizon)) is not None]
+    obstacles += [partial(_opened, each, horizon) for each in candidate.hours if applies(each, horizon.situation)]
     instant = horizon.now
     for _ in range(MAX_STEPS):
         later = instant
-        for limit in candidate.limits:
-            free = released(limit, horizon, later)
+        for free_from in obstacles:
+            free = free_from(later)
             if free is None:
                 return None
-            later = max(later, free)
-        for hours in candidate.hours:
-            opened = _opened(hours, horizon, later)
-            if opened is None:
-                return None
-            later = max(later, opened)
-        if later == instant:
-            return instant
+            later = free
+        if later == instant or len(obstacles) == 1:
+            return later
         instant = later
     return None
 
 
 def released(limit: LimitRule, horizon: Horizon, at: int) -> int | None:
     """Return the first instant from `at` on at which one more contact fits under a limit; None if there never is one."""
+    obstacle = _full(limit, horizon)
+    return at if obstacle is None else obstacle(at)
+
+
+def _full(limit: LimitRule, horizon: Horizon) -> Obstacle | None:
+    """Return a limit as an obstacle; None when one more contact fits at any time."""
     added = counted(limit, horizon.granted)
     if limit.tenant:
-        return _tenant_released(limit, horizon, at, added)
-    instants = [*instants_of(limit, horizon.situation), *[horizon.now] * added]
-    return released_at(lead_window(limit, horizon.situation), instants, limit.maximum, at)
+        return partial(_tenant_released, limit, horizon, added)
+    instants = instants_of(limit, horizon.situation)
+    if len(instants) + added < limit.maximum:
+        return None
+    instants += [horizon.now] * added
+    return partial(released_at, lead_window(limit, horizon.situation), instants, limit.maximum)
 
 
-def _tenant_released(limit: LimitRule, horizon: Horizon, at: int, added: int) -> int | None:
+def _tenant_released(limit: LimitRule, horizon: Horizon, added: int, at: int) -> int | None:
     reading = horizon.situation.ceilings.get(limit.name)
     if limit.maximum == 0:
         return None
@@ -77,9 +89,7 @@ def _tenant_released(limit: LimitRule, horizon: Horizon, at: int, added: int) ->
 
 
 def _opened(hours: HoursRule, horizon: Horizon, at: int) -> int | None:
-    if not applies(hours, horizon.situation) or not is_blocked(hours.hours, horizon.zones, at):
-        return at
-    return next_change(hours.hours, horizon.zones, at)
+    return next_change(hours.hours, horizon.zones, at) if is_blocked(hours.hours, horizon.zones, at) else at
 
 
 def closes_at(candidate: Candidate, horizon: Horizon) -> int | None:

@@ -61,10 +61,11 @@ def instants_of(limit: LimitRule, situation: Situation) -> list[int]:
     contacts = situation.state.contacts
     if not contacts:
         return []
+    channel, playbook = limit.channel, limit.playbook
     return [
         contact.at
         for contact in contacts
-        if limit.channel in (0, contact.channel) and limit.playbook in (0, contact.playbook)
+        if (not channel or contact.channel == channel) and (not playbook or contact.playbook == playbook)
     ]
 
 

@@ -14,7 +14,7 @@ from keepwell.v1 import decision_pb2, decision_service_pb2
 from model.survival.estimate import Estimate
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
-from rules.vocabulary import AssessmentSource, Cause, Stage, Verdict
+from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
 from server.convert.checks import timestamp_of, wire
 from server.feed.item import FeedItem
 from server.road.assess import Assessed
@@ -39,18 +39,47 @@ def _intervention(action: InterventionAction) -> decision_pb2.InterventionAction
     )
 
 
-def _suppression(suppression: Suppression) -> decision_pb2.Suppression:
+def _suppression(suppression: Suppression) -> bytes:
+    """Return the bytes of one of a decision's suppressions; all but its time is the same for many leads."""
     eligible_at = suppression.next_eligible_at
-    return decision_pb2.Suppression(
-        channel=wire(suppression.channel or NO_CHANNEL),
-        playbook=suppression.playbook,
-        reason=wire(suppression.reason),
-        rule=suppression.rule,
-        limit_name=suppression.limit_name,
-        observed=suppression.observed,
-        limit=suppression.limit,
-        next_eligible_time=None if eligible_at is None else timestamp_of(eligible_at),
+    said = _withheld(
+        suppression.channel,
+        suppression.playbook,
+        suppression.reason,
+        suppression.rule,
+        suppression.limit_name,
+        suppression.observed,
+        suppression.limit,
     )
+    return embedded(6, said if eligible_at is None else said + _eligible(eligible_at))
+
+
+@lru_cache(maxsize=8_192)
+def _withheld(
+    channel: Channel | None,
+    playbook: str,
+    reason: ReasonCode,
+    rule: str,
+    limit_name: str,
+    observed: float | None,
+    limit: float | None,
+) -> bytes:
+    message = decision_pb2.Suppression(
+        channel=wire(channel or NO_CHANNEL),
+        playbook=playbook,
+        reason=wire(reason),
+        rule=rule,
+        limit_name=limit_name,
+        observed=observed,
+        limit=limit,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+@lru_cache(maxsize=8_192)
+def _eligible(instant: int) -> bytes:
+    message = decision_pb2.Suppression(next_eligible_time=timestamp_of(instant))
+    return message.SerializeToString(deterministic=True)
 
 
 def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Escalation:
@@ -109,10 +138,12 @@ def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
             **time_to_churn_fields(assessed.time_to_churn),
         ),
         interventions=[_intervention(action) for action in decision.interventions],
-        suppressions=[_suppression(suppression) for suppression in decision.suppressions],
-        escalation=None if decision.escalation is None else escalation_message(decision.lead_id, decision.escalation),
     )
-    return frame + own.SerializeToString(deterministic=True)
+    parts = [frame, own.SerializeToString(deterministic=True), *map(_suppression, decision.suppressions)]
+    if decision.escalation is not None:
+        raised = escalation_message(decision.lead_id, decision.escalation)
+        parts.append(embedded(7, raised.SerializeToString(deterministic=True)))
+    return b"".join(parts)
 
 
 @lru_cache(maxsize=4_096)

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.benchmark import fanout
 from tests.benchmark.latency import event_to_watcher
-from tests.benchmark.load import one, requests, stream, unary
+from tests.benchmark.load import LEADS, introduce, one, requests, stream, unary
 
 IN_FLIGHT, STREAM_SIZE = 64, 256
 EVENT_LEADS, EVENT_LEADS_PER_SECOND = 400, 50.0
@@ -71,7 +71,8 @@ def measure(calls: int, rounds: int, folder: str) -> dict[str, list[float]]:
         for kind, port in (("bare", BARE_PORT), ("lean", LEAN_PORT)):
             command = ["tests.benchmark.echo", str(port), str(answer), kind]
             servers.append(Measured(command, f"127.0.0.1:{port}"))
-        asyncio.run(unary(keepwell.address, requests(200, 1_000, "warm"), IN_FLIGHT, check=True))
+        asyncio.run(introduce(keepwell.address, LEADS))
+        asyncio.run(unary(keepwell.address, requests(200, LEADS, "warm"), IN_FLIGHT, check=True))
         found = rounds_of(keepwell, servers[1], servers[2], calls, rounds)
         found["bytes a lead"], found["bytes a due entry"] = _bytes_a_lead(Path(folder))
         return found
@@ -87,16 +88,16 @@ def rounds_of(keepwell: Measured, bare: Measured, lean: Measured, calls: int, ro
 
 
 def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn: int) -> dict[str, float]:
-    ask = partial(_unary, messages=requests(calls, 20_000, f"u{turn}"))
+    ask = partial(_unary, messages=requests(calls, LEADS, f"u{turn}"))
     plain = cost(bare, partial(ask, bare.address, check=False))[0]
     least = cost(lean, partial(ask, lean.address, check=False))[0]
     server, store = cost(keepwell, partial(ask, keepwell.address, check=True))
-    many = requests(calls * 2, 20_000, f"s{turn}")
+    many = requests(calls * 2, LEADS, f"s{turn}")
     batch, batch_store = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, many, STREAM_SIZE)))
-    explained = requests(calls * 2, 20_000, f"x{turn}", explain=True)
+    explained = requests(calls * 2, LEADS, f"x{turn}", explain=True)
     why = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, explained, STREAM_SIZE)))[0]
     events = asyncio.run(event_to_watcher(keepwell.address, f"e{turn}", EVENT_LEADS, EVENT_LEADS_PER_SECOND))
-    single = requests(100, 20_000, f"p{turn}")
+    single = requests(100, LEADS, f"p{turn}")
     return {
         "bare echo": plain,
         "lean echo": least,

@@ -18,7 +18,7 @@ from grpc import aio
 from keepwell.v1 import feed_service_pb2 as messages
 
 from server.store.embedded import EmbeddedStore
-from tests.benchmark.load import requests, stream
+from tests.benchmark.load import LEADS, requests, stream
 
 WATCHERS, DECISIONS, DECIDED_AT_ONCE = 100, 2_048, 256
 DECIDER_PORT, FEEDER_PORT, BARE_PORT = 21_061, 21_062, 21_063
@@ -107,7 +107,7 @@ async def feed_cost(feeder: Served, turn: int) -> tuple[float, bytes, float]:
     watchers = Watchers(FEEDER_PORT)
     await watchers.open()
     before = feeder.cpu_seconds()
-    portfolio = stream(f"127.0.0.1:{DECIDER_PORT}", requests(DECISIONS, 20_000, f"f{turn}"), DECIDED_AT_ONCE)
+    portfolio = stream(f"127.0.0.1:{DECIDER_PORT}", requests(DECISIONS, LEADS, f"f{turn}"), DECIDED_AT_ONCE)
     await asyncio.gather(portfolio, watchers.read(DECISIONS))
     spent = feeder.cpu_seconds() - before
     await watchers.close()

@@ -3,37 +3,82 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from grpc import aio
-from keepwell.v1 import decision_pb2, decision_service_pb2
+from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2, lead_service_pb2, lead_service_pb2_grpc
 
-from model.features import NUMERIC
+from model.features import CATEGORIES, NUMERIC
+from model.simulator import Portfolio, simulate
+from model.snapshot import categories_of, features_at
+from server.cli.demo_portfolio import id_of, profile_of
 
 UNARY = "/keepwell.v1.DecisionService/Decide"
 STREAM = "/keepwell.v1.DecisionService/DecideStream"
 NUMBERS_GIVEN = 20  # as the yardsticks of other systems were measured with
+LEADS = 20_000
+DAYS = (
+    140,
+    150,
+    160,
+    170,
+)  # whose features are given: a lead's numbers have mostly changed when it is asked about again
+PROFILES_A_CALL = 500
+ONE_CONSENTS_IN = 4
+CONSENTED = (decision_pb2.INTERVENTION_CHANNEL_PHONE, decision_pb2.INTERVENTION_CHANNEL_SMS)
 
 
 def requests(count: int, leads: int, tag: str, *, explain: bool = False) -> list[decision_service_pb2.DecideRequest]:
-    """Return requests for random leads with twenty numbers and three categories; the same for the same arguments."""
-    draw = np.random.default_rng(7)
-    given = NUMERIC[:NUMBERS_GIVEN]
+    """Return requests for simulated leads drawn at random, each with twenty numbers and three categories; the same for the same arguments."""
+    draw = np.random.default_rng(crc32(tag.encode()))
+    days = [simulated_numbers(day) for day in DAYS]
+    categories = [dict(zip([each.name for each in CATEGORIES], row, strict=True)) for row in categories_of(world())]
     made = []
     for number in range(count):
-        values = np.minimum(np.abs(draw.normal(3, 3, len(given))), [min(feature.highest, 1e6) for feature in given])
-        features = decision_pb2.Features(
-            numbers={feature.name: float(value) for feature, value in zip(given, values, strict=True)},
-            categories={"source": "portal", "segment": "buyer", "region": "NY"},
-        )
-        lead_id = f"lead-{draw.integers(leads)}"
+        lead, day = draw.integers([leads, len(days)]).tolist()
+        features = decision_pb2.Features(numbers=days[day][lead], categories=categories[lead])
         made.append(
             decision_service_pb2.DecideRequest(
-                request_id=f"{tag}-{number}", lead_id=lead_id, features=features, explain=explain
+                request_id=f"{tag}-{number}", lead_id=id_of(lead), features=features, explain=explain
             )
         )
     return made
+
+
+@lru_cache(maxsize=1)
+def world() -> Portfolio:
+    """Return the simulated leads: of every stage, about a third of them at risk."""
+    return simulate(LEADS, max(DAYS) + 1, seed=7)
+
+
+@lru_cache
+def simulated_numbers(day: int) -> list[dict[str, float]]:
+    """Return the first twenty numbers of the schema for every lead, as they were on a day."""
+    rows = features_at(world(), day)[:, :NUMBERS_GIVEN].tolist()
+    names = [feature.name for feature in NUMERIC[:NUMBERS_GIVEN]]
+    return [{name: value for name, value in zip(names, row, strict=True) if value == value} for row in rows]  # noqa: PLR0124 (NaN)
+
+
+async def introduce(address: str, leads: int) -> None:
+    """Write leads' profiles, and the consent that some gave to calls and texts."""
+    async with aio.insecure_channel(address) as channel:
+        stub: Any = lead_service_pb2_grpc.LeadServiceStub(channel)
+        for first in range(0, leads, PROFILES_A_CALL):
+            profiles = [profile_of(world(), lead) for lead in range(first, min(first + PROFILES_A_CALL, leads))]
+            await stub.UpsertLeads(lead_service_pb2.UpsertLeadsRequest(leads=profiles))
+        consents = iter([(lead, channel) for lead in range(0, leads, ONE_CONSENTS_IN) for channel in CONSENTED])
+
+        async def tell() -> None:
+            for lead, asked in consents:
+                request = lead_service_pb2.SetConsentRequest(
+                    lead_id=id_of(lead), channel=asked, state=lead_pb2.CONSENT_STATE_GRANTED, source="sign-up"
+                )
+                await stub.SetConsent(request)
+
+        await asyncio.gather(*(tell() for _ in range(64)))
 
 
 async def one(address: str) -> bytes:
