@@ -37,6 +37,7 @@ from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLea
 from server.worker import Worker
 
 SPARE_PART = 4
+TICK_SECONDS = 0.001
 log = structlog.get_logger()
 
 
@@ -160,14 +161,23 @@ class Road:
         task = asyncio.current_task()
         while task is None or not task.cancelling():  # see `server/turns.py`
             await self._work.wait()
-            # A road that was busy a moment ago waits a little for company; an idle one answers at once.
-            if self._last_batch > 1 and len(self._pending) < self._settings.batch_leads:
-                await asyncio.sleep(self._settings.batch_wait_ms / 1_000)
+            if self._last_batch > 1:
+                await self._company()
             jobs = self._take()
             if not jobs:
                 self._work.clear()
                 continue
             await self._run(jobs)
+
+    async def _company(self) -> None:
+        """Wait for company as long as some keeps coming, and no longer than the setting: an idle road answers at once, a full one in large batches."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.batch_wait_ms / 1_000
+        came = True
+        while came and len(self._pending) < self._settings.batch_leads and loop.time() < until:
+            before = len(self._pending)
+            await asyncio.sleep(TICK_SECONDS)
+            came = len(self._pending) > before
 
     def _take(self) -> list[Job]:
         jobs = [self._pending.popleft() for _ in range(min(len(self._pending), self._settings.batch_leads))]
