@@ -170,7 +170,7 @@ class Road:
             await self._run(jobs)
 
     async def _company(self) -> None:
-        """Wait for company as long as some keeps coming, and no longer than the setting: an idle road answers at once, a full one in large batches."""
+        """Wait for company as long as some keeps coming, and no longer than the setting."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.batch_wait_ms / 1_000
         came = True
