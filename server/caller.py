@@ -7,7 +7,7 @@ anywhere else.
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from secrets import token_hex
+from random import getrandbits
 from typing import NamedTuple
 
 from server.errors import FieldViolation, InvalidFieldsError, ManualClockOffError, TenantInvalidError
@@ -41,7 +41,7 @@ def caller_of(metadata: Iterable[tuple[str, str | bytes]], *, manual_clock: bool
     if now is not None and not manual_clock:
         raise ManualClockOffError("x-keepwell-now needs a server in development mode with --clock manual")
     clock = str(_instant(now)) if now is not None else ("manual" if manual_clock else "store")
-    return Caller(tenant, clock, given.get("x-request-id", "")[:128] or token_hex(16))
+    return Caller(tenant, clock, given.get("x-request-id", "")[:128] or f"{getrandbits(128):032x}")
 
 
 def _instant(text: str) -> int:

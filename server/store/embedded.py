@@ -19,6 +19,9 @@ from server.store.binary import find_binary
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 LONGEST_SOCKET_PATH = 100
+# A commit makes and frees thousands of small objects. The server carries no allocator of its own, and glibc's keeps seven of a size at hand:
+# with more the store takes a quarter less time (measured), and 9 MB. Other C libraries ignore it.
+TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=4000"}
 TETHERED = [sys.executable, "-I", "-S", str(Path(__file__).with_name("tethered.py"))]
 
 
@@ -116,6 +119,7 @@ class EmbeddedStore:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=TUNABLES | os.environ,
             start_new_session=True,  # Ctrl-C is for us: we stop it after the last call
         )
         deadline = time.monotonic() + START_SECONDS
