@@ -11,7 +11,7 @@ import numpy as np
 
 from model.explanation import MEANINGS, Explanation, Factor, number_shown
 from model.features import FloatArray, number_place
-from model.survival.estimate import Estimate, NoEstimateReason
+from model.survival.estimate import NoEstimateReason, PackedEstimate
 
 BASE, PER_RECENCY, PER_ENGAGEMENT = (-3.06, 1.06, -0.45)
 UNKNOWN_RECENCY_DAYS, UNKNOWN_ACTIVE_DAYS = 30.0, 0.0
@@ -34,9 +34,11 @@ class FallbackScorer:
         recency, engagement = self._terms(numeric)
         return np.asarray(1 / (1 + np.exp(-(BASE + recency + engagement))))
 
-    def assess(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> tuple[FloatArray, list[Estimate]]:
+    def assess(
+        self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]
+    ) -> tuple[FloatArray, list[PackedEstimate]]:
         """Return the churn probabilities, shape (n,), and that there is no estimate of when."""
-        return self.score(numeric, categories), [(None, NoEstimateReason.MODEL_UNAVAILABLE)] * len(numeric)
+        return self.score(numeric, categories), [NoEstimateReason.MODEL_UNAVAILABLE] * len(numeric)
 
     def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> Explanation:
         """Return what the two features of one lead, shape (k,), added."""

@@ -18,7 +18,14 @@ from model.calibration import calibration_of
 from model.explanation import Explanation, explained, number_shown
 from model.features import CATEGORIES, FEATURE_SCHEMA_HASH, FloatArray
 from model.shapley import shapley_table
-from model.survival.estimate import HAZARD_FILES, ChurnTimes, Estimate, NoEstimateReason, smoke_inputs, worst_difference
+from model.survival.estimate import (
+    HAZARD_FILES,
+    ChurnTimes,
+    NoEstimateReason,
+    PackedEstimate,
+    smoke_inputs,
+    worst_difference,
+)
 from model.survival.hazard import hazard_trees
 from model.trees import Trees, trees_of
 
@@ -150,11 +157,13 @@ class Scorer:
     def _probability(self, inputs: FloatArray) -> FloatArray:
         return self._calibration.apply(self._trees.raw(inputs))
 
-    def assess(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> tuple[FloatArray, list[Estimate]]:
+    def assess(
+        self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]
+    ) -> tuple[FloatArray, list[PackedEstimate]]:
         """Return the churn probabilities of `score`, and with each when the lead will leave, or why that is not known."""
         inputs = self.encode(numeric, categories)
         if self._times is None:
-            return self._probability(inputs), [(None, self._no_times)] * len(numeric)
+            return self._probability(inputs), [self._no_times] * len(numeric)
         return self._probability(inputs), self._times.estimates(inputs)
 
     def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> Explanation:

@@ -88,14 +88,11 @@ def _coverage(stays: FloatArray, test: Cohort) -> float | None:
     watched = np.flatnonzero(test.durations.known_days >= HORIZON_DAYS)
     if len(watched) < LEAST_LEADS:
         return None
-    inside = 0
-    for lead in watched:
-        left = (1 - stays[lead]).tolist()
-        early, late = days_until(left, EARLY), days_until(left, LATE)
-        left_after = float(test.durations.days[lead]) if test.durations.observed[lead] else np.inf
-        days = min(left_after, HORIZON_DAYS + 1.0)  # beyond the horizon is beyond the band's open end
-        inside += (HORIZON_DAYS if early is None else early) <= days and (late is None or days <= late)
-    return round(inside / len(watched), 4)
+    left = 1 - stays[watched]
+    early, late = days_until(left, (EARLY, LATE)).T
+    left_after = np.where(test.durations.observed[watched], test.durations.days[watched], np.inf)
+    days = np.minimum(left_after, HORIZON_DAYS + 1)  # beyond the horizon is beyond the band's open end
+    return round(float(((np.minimum(early, HORIZON_DAYS) <= days) & (days <= late)).mean()), 4)
 
 
 def why_no_estimate(figures: dict[str, Any]) -> str:

@@ -47,24 +47,15 @@ class TimeToChurn(NamedTuple):
 
 
 Estimate = tuple[TimeToChurn | None, NoEstimateReason | None]  # both only beyond the horizon
-PROBABILITY_GIVEN: Estimate = (None, NoEstimateReason.PROBABILITY_GIVEN)
-PackedEstimate = bytes | int  # a number: the reason why there is none, 0 for none of that either
+PackedEstimate = bytes | int  # a number: the reason why there is none (0: from before there were any)
 PACKED = Struct("<6H")  # TimeToChurn, field by field: days in tenths, probabilities in ten-thousandths
+PACKED_NUMBER = "<u2"
 BEYOND = 0xFFFF
 REASONS: Mapping[int, NoEstimateReason] = {reason: reason for reason in NoEstimateReason}
 
 
-def packed(estimate: Estimate) -> PackedEstimate:
-    """Return an estimate as a record keeps it."""
-    time, reason = estimate
-    if time is None:
-        return reason or 0
-    days = [BEYOND if each is None else round(each * 10) for each in time[:3]]
-    return PACKED.pack(*days, *[round(chance * 10_000) for chance in time[3:]])
-
-
 def unpacked(kept: PackedEstimate) -> Estimate:
-    """Return the estimate that `packed` packed."""
+    """Return an estimate from what is kept of it."""
     if isinstance(kept, int):
         return None, REASONS.get(kept)
     numbers = PACKED.unpack(kept)
@@ -80,31 +71,27 @@ class ChurnTimes:
         self.trees = trees
         self._silence_days = silence_days
 
-    def estimates(self, inputs: FloatArray) -> list[Estimate]:
+    def estimates(self, inputs: FloatArray) -> list[PackedEstimate]:
         """Return what is known of each lead with inputs (n, k), or why nothing is."""
-        curves: list[list[float]] = np.round(1 - self.trees.stays(inputs), 4).tolist()
+        left = np.round(1 - self.trees.stays(inputs), 4)
+        fields = np.empty((len(left), 6))
+        fields[:, :3] = days_until(left, (MEDIAN, EARLY, LATE)) * 10
+        fields[:, 3] = left[:, 0] + (left[:, 1] - left[:, 0]) * WEEK
+        fields[:, 4:] = left[:, (BY_30_DAYS, BY_90_DAYS)]
+        fields[:, 3:] *= 10_000
+        kept = np.minimum(fields + 0.5, BEYOND).astype(PACKED_NUMBER).tobytes()
         recency: list[float] = inputs[:, RECENCY].tolist()
-        return [self._estimate(left, silent) for left, silent in zip(curves, recency, strict=True)]
+        return [
+            self._withheld(silent) or kept[place * PACKED.size : (place + 1) * PACKED.size]
+            for place, silent in enumerate(recency)
+        ]
 
-    def _estimate(self, left: list[float], silent_days: float) -> Estimate:
-        if silent_days > self._silence_days:
-            return None, NoEstimateReason.SILENT_ALREADY
-        if silent_days != silent_days:  # noqa: PLR0124 (NaN)
-            return None, NoEstimateReason.ACTIVITY_UNKNOWN
-        median = _tenths(days_until(left, MEDIAN))
-        found = TimeToChurn(
-            median,
-            _tenths(days_until(left, EARLY)),
-            _tenths(days_until(left, LATE)),
-            int((left[0] + (left[1] - left[0]) * WEEK) * 10_000 + 0.5) / 10_000,
-            left[BY_30_DAYS],
-            left[BY_90_DAYS],
+    def _withheld(self, silent_days: float) -> NoEstimateReason | None:
+        if silent_days <= self._silence_days:
+            return None
+        return (
+            NoEstimateReason.SILENT_ALREADY if silent_days > self._silence_days else NoEstimateReason.ACTIVITY_UNKNOWN
         )
-        return found, NoEstimateReason.BEYOND_HORIZON if median is None else None
-
-
-def _tenths(days: float | None) -> float | None:
-    return None if days is None else int(days * 10 + 0.5) / 10
 
 
 def worst_difference(trees: HazardTrees, smoke: Mapping[str, Any]) -> float:

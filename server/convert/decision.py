@@ -11,7 +11,7 @@ from typing import Any
 
 from keepwell.v1 import decision_pb2, decision_service_pb2
 
-from model.survival.estimate import Estimate
+from model.survival.estimate import PackedEstimate, unpacked
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
 from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
@@ -96,9 +96,9 @@ def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Esc
     )
 
 
-def time_to_churn_fields(estimate: Estimate) -> dict[str, Any]:
+def time_to_churn_fields(estimate: PackedEstimate) -> dict[str, Any]:
     """Return the fields of a ChurnRiskAssessment that say when the lead will leave, or why nobody knows."""
-    time, reason = estimate
+    time, reason = unpacked(estimate)
     if time is None:
         return {"no_estimate_reason": reason}
     message = decision_pb2.TimeToChurn(

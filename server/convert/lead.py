@@ -8,7 +8,6 @@ from keepwell.v1 import decision_pb2, lead_pb2, lead_service_pb2
 from msgspec.structs import asdict, replace
 
 from model.features import CATEGORIES, NUMERIC
-from model.survival.estimate import unpacked
 from rules.consent import newer
 from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
@@ -126,7 +125,7 @@ def _assessment(record: LeadRecord) -> decision_pb2.ChurnRiskAssessment | None:
         model_version=last.model_version,
         source=wire(last.source),
         assessed_at=timestamp_of(last.assessed_at),
-        **time_to_churn_fields(unpacked(last.time_to_churn)),
+        **time_to_churn_fields(last.time_to_churn),
     )
 
 

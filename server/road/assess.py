@@ -10,7 +10,7 @@ from model.explanation import Explanation
 from model.fallback import FallbackScorer
 from model.features import NUMERIC, UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS, FloatArray
 from model.scorer import Scorer
-from model.survival.estimate import PROBABILITY_GIVEN, Estimate, unpacked
+from model.survival.estimate import NoEstimateReason, PackedEstimate
 from rules.decision import Assessment
 from rules.facts import MAX_FEATURE_AGE_DAYS
 from rules.vocabulary import AssessmentSource, Cause
@@ -43,7 +43,7 @@ class Assessed(Struct, frozen=True):
 
     assessment: Assessment
     given: Behaviour
-    time_to_churn: Estimate
+    time_to_churn: PackedEstimate
     explanation: Explanation | None = None  # when it was asked for
     reused: bool = False  # whether the assessment is the last one
     seen: Behaviour | None = None  # what the model scored
@@ -121,12 +121,12 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
         probability, as_of = request.churn_probability, now if record.activity_at else told.as_of
         if probability is not None:
             assessment = Assessment(probability, AssessmentSource.CALLER, "", now, "", as_of)
-            assessed.append(Assessed(assessment, told, PROBABILITY_GIVEN))
+            assessed.append(Assessed(assessment, told, NoEstimateReason.PROBABILITY_GIVEN))
         elif last is not None:
             assessment = Assessment(
                 last.churn_probability, last.source, last.model_version, last.assessed_at, "", as_of
             )
-            assessed.append(Assessed(assessment, told, unpacked(last.time_to_churn), reused=True))
+            assessed.append(Assessed(assessment, told, last.time_to_churn, reused=True))
         else:
             (score, time_to_churn), behaviour = next(scored)
             assessment = Assessment(score, model.source, model.scorer.version, now, model.fault, as_of)
@@ -162,7 +162,7 @@ def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
     return [row.tobytes() for row in np.where(np.isnan(numbers), _matrix(old), numbers)]
 
 
-def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[tuple[float, Estimate]]:
+def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[tuple[float, PackedEstimate]]:
     if not behaviours:
         return []
     numeric = _matrix([behaviour.numeric or UNKNOWN_NUMBERS for behaviour in behaviours])

@@ -2,7 +2,6 @@
 
 from msgspec.structs import replace
 
-from model.survival.estimate import packed
 from rules.decision import Ruling, Situation
 from rules.escalating import EscalationStateError
 from rules.news import is_news
@@ -240,7 +239,7 @@ class LeadPlanner:
 def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:
     now = assessed.assessment
     return LastAssessment(
-        now.churn_probability, now.source, now.model_version, now.assessed_at, stands, packed(assessed.time_to_churn)
+        now.churn_probability, now.source, now.model_version, now.assessed_at, stands, assessed.time_to_churn
     )
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from model.activity import Activity, DayCounts
 from model.features import NUMERIC, numbers_row
-from model.survival.estimate import Estimate, NoEstimateReason, TimeToChurn, packed, unpacked
+from model.survival.estimate import Estimate, NoEstimateReason, PackedEstimate, TimeToChurn, unpacked
 from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, RaisedEscalation
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage, Verdict
@@ -36,16 +36,14 @@ DAYS = (
     DayCounts(20_000, 1, 256, 0, 4, 5, -600, 2),
 )
 NUMBERS = numbers_row({"days_since_last_activity": 0.0, "active_days_7": 3.0})[0]
-TIME = TimeToChurn(12.5, 0.0, None, 0.0459, 0.105, 0.2421)
+TIME = bytes.fromhex("7d00 0000 ffff cb01 1a04 7509")
 RECORD = LeadRecord(
     LeadProfile(time_zone="Europe/Berlin", value=1.5, attributes={"a": "b"}, contacts={"email": "x@example.org"}),
     NUMBERS,
     ("portal", "", "NY"),
     NOW - 1,
     STATE,
-    LastAssessment(
-        0.25, AssessmentSource.MODEL, bytes(range(16)).hex(), NOW, stands=True, time_to_churn=packed((TIME, None))
-    ),
+    LastAssessment(0.25, AssessmentSource.MODEL, bytes(range(16)).hex(), NOW, stands=True, time_to_churn=TIME),
     Activity(DAYS, 19_000, 20_000, 19_990, -1, 20_000, 7, 19_999, -1),
     NOW - 2,
 )
@@ -75,7 +73,7 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
     assert state[3].hex() == "00b2c8d99a01000001ffffffff00000000000a45a99c0100000701000000ffffffff"
     escalation = ["e", 2, "director", NOW, NOW + 1, 3, 60_000, "", 1, "r", ["a", "b"], "", None, "", None, 0]
     assert state[4:] == [[[2, [2, "call", NOW]]], NOW, NOW - 3, escalation, NOW + 9, 3, None]
-    assert last == [0.25, 1, bytes(range(16)), 0, True, bytes.fromhex("7d00 0000 ffff cb01 1a04 7509")]
+    assert last == [0.25, 1, bytes(range(16)), 0, True, TIME]
     days, *rest = activity
     assert days[:3] == [20_000, b"\x59\x58\x00", b"\x0f\x00\x01"]
     assert days[3:] == [[b"\x02", [256]], b"", b"\xff\x00\x04", b"\x05\x05\x05", [100, 0, -600], [b"\x02", b"\x02"]]
@@ -83,13 +81,21 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    "estimate",
-    [(TIME._replace(median_days=None), NoEstimateReason.BEYOND_HORIZON), (None, NoEstimateReason.PROBABILITY_GIVEN)],
+    ("kept", "estimate"),
+    [
+        (TIME, (TimeToChurn(12.5, 0.0, None, 0.0459, 0.105, 0.2421), None)),
+        (
+            bytes.fromhex("ffff 0000 ffff cb01 1a04 7509"),
+            (TimeToChurn(None, 0.0, None, 0.0459, 0.105, 0.2421), NoEstimateReason.BEYOND_HORIZON),
+        ),
+        (1, (None, NoEstimateReason.PROBABILITY_GIVEN)),
+        (0, (None, None)),
+    ],
 )
-def test_an_estimate_and_its_reason_come_back(estimate: Estimate) -> None:
-    last = LastAssessment(0.5, AssessmentSource.MODEL, "m", NOW, stands=True, time_to_churn=packed(estimate))
+def test_an_estimate_and_its_reason_come_back(kept: PackedEstimate, estimate: Estimate) -> None:
+    last = LastAssessment(0.5, AssessmentSource.MODEL, "m", NOW, stands=True, time_to_churn=kept)
     assert decode_record(encode_record(replace(RECORD, assessment=last))).assessment == last
-    assert unpacked(last.time_to_churn) == estimate
+    assert unpacked(kept) == estimate
 
 
 def test_what_an_older_record_lacks_takes_its_default() -> None:

@@ -16,7 +16,7 @@ from model.features import CATEGORIES, NUMERIC, FloatArray
 from model.scorer import Scorer, artifact_version
 from model.survival.cohort import Cohort, Durations
 from model.survival.curves import EDGES, PERIODS, days_until
-from model.survival.estimate import HAZARD_FILES, ChurnTimes, NoEstimateReason
+from model.survival.estimate import HAZARD_FILES, ChurnTimes, Estimate, NoEstimateReason, unpacked
 from model.survival.hazard import PERIOD_INPUT, HazardTrees, by_period, hazard_trees, person_periods
 from model.survival.training import train_time_to_churn, without_estimate
 from model.trees import trees_of
@@ -62,11 +62,15 @@ def test_who_has_left_stays_away_whatever_is_known_of_the_lead(inputs: FloatArra
     assert (np.diff(stays, axis=1) <= 0).all()
 
 
+def estimates(trees: HazardTrees, inputs: FloatArray) -> list[Estimate]:
+    return [unpacked(kept) for kept in ChurnTimes(trees, 42).estimates(inputs)]
+
+
 @given(st.floats(0, 42))
 def test_the_band_and_the_probabilities_are_in_order(recency: float) -> None:
     inputs = leads(20)
     inputs[:, RECENCY] = recency
-    for time, _ in ChurnTimes(TREES, 42).estimates(inputs):
+    for time, _ in estimates(TREES, inputs):
         assert time is not None
         days = [250 if found is None else found for found in (time.early_days, time.median_days, time.late_days)]
         assert days == sorted(days)
@@ -74,16 +78,20 @@ def test_the_band_and_the_probabilities_are_in_order(recency: float) -> None:
 
 
 def test_days_lie_between_the_ends_of_periods_and_stop_at_the_horizon() -> None:
-    left = [0.02 * place for place in range(1, PERIODS + 1)]  # 0.02 by now, 0.04 in 10 days, ... 0.50 in 240
-    assert days_until(left, 0.02) == 0
-    assert days_until(left, 0.03) == pytest.approx(5)
-    assert days_until(left, 0.1) == pytest.approx(40)
-    assert days_until(left, 0.5) == pytest.approx(240)
-    assert days_until(left, 0.5000001) is None
+    curve = [0.02 * place for place in range(1, PERIODS + 1)]  # 0.02 by now, 0.04 in 10 days, ... 0.50 in 240
+
+    def days(share: float) -> float:
+        return float(days_until(np.array([curve]), [share])[0, 0])
+
+    assert days(0.02) == 0
+    assert days(0.03) == pytest.approx(5)
+    assert days(0.1) == pytest.approx(40)
+    assert days(0.5) == pytest.approx(240)
+    assert days(0.5000001) == np.inf
 
 
 def test_a_tenth_in_every_period_is_worked_out() -> None:
-    ((time, reason),) = ChurnTimes(flat(0.1), 42).estimates(np.zeros((1, INPUTS)))
+    ((time, reason),) = estimates(flat(0.1), np.zeros((1, INPUTS)))
     # 0.9^6 = .531 stay for 50 days, 0.9^7 = .478 for 60, 0.9^21 = .109 for 200, 0.9^22 = .098 for 210.
     assert time is not None
     assert list(time) == [55.9, 0.0, 208.6, 0.163, 0.3439, 0.6513]
@@ -92,11 +100,11 @@ def test_a_tenth_in_every_period_is_worked_out() -> None:
 
 def test_the_median_is_left_out_when_it_lies_beyond_the_horizon() -> None:
     # Of ten thousand leads 5,001, or 4,999, have left by day 240.
-    ((near, reason),) = ChurnTimes(flat(1 - 0.4999 ** (1 / PERIODS)), 42).estimates(np.zeros((1, INPUTS)))
+    ((near, reason),) = estimates(flat(1 - 0.4999 ** (1 / PERIODS)), np.zeros((1, INPUTS)))
     assert near is not None
     assert near.median_days == 239.9
     assert (near.late_days, reason) == (None, None)
-    ((beyond, reason),) = ChurnTimes(flat(1 - 0.5001 ** (1 / PERIODS)), 42).estimates(np.zeros((1, INPUTS)))
+    ((beyond, reason),) = estimates(flat(1 - 0.5001 ** (1 / PERIODS)), np.zeros((1, INPUTS)))
     assert beyond is not None
     assert beyond.median_days is None
     assert beyond.within_90_days == pytest.approx(1 - 0.5 ** (10 / PERIODS), abs=1e-4)
@@ -106,7 +114,7 @@ def test_the_median_is_left_out_when_it_lies_beyond_the_horizon() -> None:
 def test_a_lead_silent_for_as_long_as_counts_is_estimated_and_a_day_longer_is_not() -> None:
     inputs = np.zeros((3, INPUTS))
     inputs[:, RECENCY] = (42, 43, np.nan)
-    found = ChurnTimes(flat(0.1), 42).estimates(inputs)
+    found = estimates(flat(0.1), inputs)
     assert [time is not None for time, _ in found] == [True, False, False]
     assert [reason for _, reason in found] == [
         None,
@@ -163,11 +171,11 @@ def test_an_artifact_without_an_estimate_scores_and_says_why(tmp_path: Path) -> 
     numeric, categories = leads(2)[:, : len(NUMERIC)], [("portal", "buyer", "NY")] * 2
     probabilities, times = Scorer.load(folder).assess(numeric, categories)
     assert probabilities.tolist() == Scorer.load(SHIPPED).score(numeric, categories).tolist()
-    assert times == [(None, NoEstimateReason.NOT_BETTER)] * 2
+    assert times == [NoEstimateReason.NOT_BETTER] * 2
 
 
 def test_an_artifact_of_data_that_tells_no_times_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     changed_artifact(folder, without_estimate("a table of features does not say when leads left"))
     numeric, categories = leads(2)[:, : len(NUMERIC)], [("portal", "buyer", "NY")] * 2
-    assert Scorer.load(folder).assess(numeric, categories)[1] == [(None, NoEstimateReason.NOT_TRAINED)] * 2
+    assert Scorer.load(folder).assess(numeric, categories)[1] == [NoEstimateReason.NOT_TRAINED] * 2
