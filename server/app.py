@@ -38,7 +38,8 @@ from server.policies import SHIPPED, PolicyFiles, PolicyShelf
 from server.retention import trim_for_ever
 from server.reviews import Reviews
 from server.road.clock import ClockGuard
-from server.road.road import Road, RoadSettings
+from server.road.road import Road
+from server.road.settings import RoadSettings
 from server.rpc import service_handler
 from server.services.decision_service import DecisionService
 from server.services.escalation_service import EscalationService

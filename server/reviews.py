@@ -5,13 +5,14 @@ decision is written when there is news (`rules/news.py`); else only the lead's r
 due again after the visibility time.
 """
 
+from functools import partial
 from hashlib import blake2b
 
 import structlog
 
 from rules.vocabulary import Cause
 from server.metrics import REVIEWS
-from server.road.job import Committed, DecideInput, Reviewed
+from server.road.job import Asked, Committed, DecideInput, Reviewed
 from server.road.road import Road
 from server.store.connection import Store
 from server.store.due import DueLead, take_due
@@ -49,7 +50,8 @@ class Reviews:
         return busy
 
     async def _review(self, tenant: str, due: list[DueLead]) -> None:
-        outcomes = await self._road.decide(tenant, self._clock, [request_of(tenant, lead) for lead in due], spare=True)
+        asked = [Asked(lead.lead_id, partial(request_of, tenant, lead)) for lead in due]
+        outcomes = await self._road.decide(tenant, self._clock, asked, spare=True)
         failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         REVIEWS.labels("decided").inc(sum(isinstance(outcome, Committed) for outcome in outcomes))
         REVIEWS.labels("quiet").inc(sum(isinstance(outcome, Reviewed) for outcome in outcomes))

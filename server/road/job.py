@@ -58,6 +58,13 @@ class DecideInput(Struct, frozen=True):
     cause: Cause = Cause.REQUEST
 
 
+class Asked(NamedTuple):
+    """A decision that is asked for: about whom, and what reads the request; that may raise InvalidFieldsError."""
+
+    lead_id: str
+    read: Callable[[], DecideInput]
+
+
 class Committed(Struct, frozen=True):
     """A decision in the log: its message without the trace, the rules that hit, and whether it was there before."""
 
@@ -142,7 +149,7 @@ class Ticket:
 
 
 class Job:
-    """One lead's errand: a decision (`request`), an `event`, an `amendment`, or a change or a look at it (`change`)."""
+    """One lead's errand: a decision (`request`, once `unread` has read it), an `event`, an `amendment`, a change or a look at it (`change`)."""
 
     __slots__ = (
         "amendment",
@@ -151,11 +158,13 @@ class Job:
         "clock",
         "event",
         "lead_id",
+        "note",
         "place",
         "preview",
         "request",
         "tenant",
         "ticket",
+        "unread",
     )
 
     def __init__(
@@ -165,24 +174,32 @@ class Job:
         lead_id: str,
         ticket: Ticket,
         place: int,
-        request: DecideInput | None = None,
+        unread: Callable[[], DecideInput] | None = None,
         change: Change | None = None,
         preview: bool = False,
         event: EventInput | None = None,
         amendment: Amendment | None = None,
+        note: "Note | None" = None,
     ) -> None:
         self.tenant = tenant
         self.clock = clock
         self.lead_id = lead_id
         self.ticket = ticket
         self.place = place
-        self.request = request
+        self.unread = unread
+        self.request: DecideInput | None = None
         self.change = change
         self.preview = preview
         self.event = event
         self.amendment = amendment
+        self.note = note
         self.attempts = 0
 
     def settle(self, outcome: Outcome) -> None:
         """Give the job's outcome to whoever waits for it."""
+        if self.note is not None:
+            self.note(self, outcome)
         self.ticket.settle(self.place, outcome)
+
+
+Note = Callable[[Job, Outcome], None]  # told what became of a job, in a row for a whole batch

@@ -9,7 +9,6 @@ Deciding runs in one worker thread; the event loop only moves bytes.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
 
 import structlog
 from redis.exceptions import ConnectionError as StoreConnectionError
@@ -27,8 +26,10 @@ from server.road.clock import ClockGuard
 from server.road.compute import plan
 from server.road.day import Day, day_of
 from server.road.gathering import Part, gather_query, tally_of
-from server.road.job import Amendment, Change, Changed, DecideInput, EventInput, Job, LeadRecord, Outcome, Ticket
+from server.road.job import Amendment, Asked, Change, Changed, EventInput, Job, LeadRecord, Note, Outcome, Ticket
+from server.road.reading import read
 from server.road.replays import settle_replays
+from server.road.settings import RoadSettings
 from server.road.settling import settle, settle_answers
 from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World
 from server.store.connection import Store
@@ -39,19 +40,6 @@ from server.worker import Worker
 SPARE_PART = 4
 TICK_SECONDS = 0.001
 log = structlog.get_logger()
-
-
-class RoadSettings(NamedTuple):
-    """The road's bounds."""
-
-    batch_leads: int
-    batch_wait_ms: float
-    pending_decisions: int
-    timeout_seconds: float
-    decision_seconds: int
-    partitions: int
-    tenant_time_zone: str
-    assessment_reuse_seconds: int
 
 
 class Road:
@@ -93,7 +81,14 @@ class Road:
             await asyncio.gather(self._driver, return_exceptions=True)
 
     async def decide(
-        self, tenant: str, clock: str, requests: Sequence[DecideInput], *, preview: bool = False, spare: bool = False
+        self,
+        tenant: str,
+        clock: str,
+        asked: Sequence[Asked],
+        *,
+        preview: bool = False,
+        spare: bool = False,
+        note: Note | None = None,
     ) -> list[Outcome]:
         """Return one outcome a request, in their order; a preview writes nothing, and `spare` ones let all others pass.
 
@@ -101,10 +96,10 @@ class Road:
             OverloadedError: Too much is waiting; nothing was taken on.
 
         """
-        ticket = Ticket(len(requests), asyncio.get_running_loop())
+        ticket = Ticket(len(asked), asyncio.get_running_loop())
         jobs = [
-            Job(tenant, clock, request.lead_id, ticket, place, request=request, preview=preview)
-            for place, request in enumerate(requests)
+            Job(tenant, clock, lead_id, ticket, place, unread=unread, preview=preview, note=note)
+            for place, (lead_id, unread) in enumerate(asked)
         ]
         return await self._travel(jobs, ticket, self._spare if spare else self._pending)
 
@@ -211,7 +206,10 @@ class Road:
 
     async def _pass(self, jobs: list[Job]) -> list[Job]:
         """Take a batch down the road; return the jobs that have to go again."""
-        parts = self._parts(jobs)
+        ready = read(jobs)
+        if not ready:
+            return []
+        parts = self._parts(ready)
         snapshots = await self._gather([part.query for part in parts])
         decided = await settle_replays(self._client, parts, snapshots)
         for part in parts:

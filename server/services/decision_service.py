@@ -1,6 +1,7 @@
 """DecisionService: ask for decisions, look them up, have them proven."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 
 import structlog
 from google.rpc.status_pb2 import Status
@@ -13,7 +14,7 @@ from server.convert.checks import Checker
 from server.convert.decision import decide_response, mismatches, stream_error, stream_result
 from server.convert.request import input_of
 from server.errors import FieldViolation, InvalidFieldsError, PageTokenInvalidError
-from server.road.job import Committed, DecideInput, Outcome
+from server.road.job import Asked, Committed, Job, Outcome
 from server.road.road import Road
 from server.rpc import Context, Handler, error_status
 from server.services.store_errors import store_errors
@@ -48,16 +49,15 @@ class DecisionService:
 
     async def decide(self, request: messages.DecideRequest, caller: Caller) -> bytes:
         """Decide about one lead."""
-        given = input_of(caller.tenant, request)
-        (outcome,) = await self._road.decide(caller.tenant, caller.clock, [given])
+        asked, note = [_asked(caller, request)], partial(_log_decided, caller, request.request_id)
+        (outcome,) = await self._road.decide(caller.tenant, caller.clock, asked, note=note)
         committed = _committed(outcome)
-        log.info("decided", request_id=request.request_id, decision_id=given.decision_id, replayed=committed.replayed)
         return decide_response(await self._traces.whole(caller.tenant, committed), replayed=committed.replayed)
 
     async def preview(self, request: messages.DecideRequest, caller: Caller) -> bytes:
         """Decide about one lead and write nothing."""
-        given = input_of(caller.tenant, request)
-        (outcome,) = await self._road.decide(caller.tenant, caller.clock, [given], preview=True)
+        asked = [_asked(caller, request)]
+        (outcome,) = await self._road.decide(caller.tenant, caller.clock, asked, preview=True)
         return decide_response(await self._traces.whole(caller.tenant, _committed(outcome)), replayed=False)
 
     async def decide_stream(
@@ -70,33 +70,28 @@ class DecisionService:
 
     async def _results(self, requests: Sequence[messages.DecideRequest], caller: Caller) -> bytes:
         """Return one DecideStreamResponse with the results of one message."""
+        asked = [_asked(caller, request, request_id_required=True) for request in requests[:STREAM_REQUESTS]]
+        outcomes = await self._outcomes(asked, caller)
+        too_many = InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))
+        outcomes += [too_many] * (len(requests) - len(asked))
         parts: list[bytes] = []
-        places: list[int] = []
-        inputs: list[DecideInput] = []
-        for place, request in enumerate(requests):
-            try:
-                if place >= STREAM_REQUESTS:
-                    raise InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))  # noqa: TRY301
-                inputs.append(input_of(caller.tenant, request, request_id_required=True))
-                places.append(place)
-            except InvalidFieldsError as error:
-                parts.append(self._refused(request.request_id, error, caller))
-        for place, outcome in zip(places, await self._outcomes(inputs, caller), strict=True):
-            request_id = requests[place].request_id
+        refused = 0
+        for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, Committed):
                 trace = await self._traces.of(caller.tenant, outcome.hits)
-                parts += stream_result(request_id, outcome.decision, trace, replayed=outcome.replayed)
+                parts += stream_result(request.request_id, outcome.decision, trace, replayed=outcome.replayed)
             else:
-                fault = outcome if isinstance(outcome, Exception) else TypeError(outcome)
-                parts.append(self._refused(request_id, fault, caller))
-        log.info("decided_batch", requests=len(requests), refused=len(requests) - len(inputs))
+                error = outcome if isinstance(outcome, Exception) else TypeError(outcome)
+                parts.append(self._refused(request.request_id, error, caller))
+                refused += 1
+        log.info("decided_batch", requests=len(requests), refused=refused)
         return b"".join(parts)
 
-    async def _outcomes(self, inputs: list[DecideInput], caller: Caller) -> list[Outcome]:
+    async def _outcomes(self, asked: list[Asked], caller: Caller) -> list[Outcome]:
         try:
-            return await self._road.decide(caller.tenant, caller.clock, inputs)
+            return await self._road.decide(caller.tenant, caller.clock, asked)
         except Exception as error:  # noqa: BLE001 (told to the caller item by item: the stream goes on)
-            return [error] * len(inputs)
+            return [error] * len(asked)
 
     @staticmethod
     def _refused(request_id: str, error: Exception, caller: Caller) -> bytes:
@@ -144,6 +139,23 @@ class DecisionService:
         found = mismatches(stored, recomputed)
         log.info("verified", decision_id=request.decision_id, match=not found)
         return messages.VerifyDecisionResponse(match=not found, mismatches=found)
+
+
+def _asked(caller: Caller, request: messages.DecideRequest, *, request_id_required: bool = False) -> Asked:
+    return Asked(request.lead_id, partial(input_of, caller.tenant, request, request_id_required=request_id_required))
+
+
+def _log_decided(caller: Caller, request_id: str, job: Job, outcome: Outcome) -> None:
+    """Write the call's line in the log; it runs for a whole batch in a row, outside of the call."""
+    if isinstance(outcome, Committed) and job.request is not None:
+        log.info(
+            "decided",
+            tenant=caller.tenant,
+            correlation_id=caller.correlation_id,
+            request_id=request_id,
+            decision_id=job.request.decision_id,
+            replayed=outcome.replayed,
+        )
 
 
 def _committed(outcome: Outcome) -> Committed:
