@@ -12,9 +12,8 @@ from rules.sheet import applies, instants_of, lead_window
 from rules.windows import released_at
 
 MAX_STEPS = 200
-Obstacle = Callable[
-    [int], int | None
-]  # the first instant from this one on that it leaves free; None if there never is one
+# Returns the first instant from the given one on that it leaves free; None if there never is one.
+Obstacle = Callable[[int], int | None]
 
 
 class Granted(Struct, frozen=True):

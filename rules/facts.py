@@ -16,6 +16,7 @@ HOUR_MS = 3_600_000
 MAX_FEATURE_AGE_DAYS = 30
 ATTRIBUTE = "lead.attributes."
 KNOWN = ".known"
+CONSENT = "consent."
 
 
 class FactType(StrEnum):
@@ -98,12 +99,9 @@ def _profile_known(field: str) -> FactFunction:
     return lambda view: bool(getattr(view.situation.profile, field))
 
 
-# What facts follow from, where that is little: cells are remembered by it (cells.py).
+# Facts of the clock and of contacts: their cells are remembered by what they follow from (cells.py).
 CLOCK_FACTS = frozenset({"zone.known", "local.hour", "local.hour.known", "local.weekday", "local.weekday.known"})
-CONTACT_FACTS: Mapping[str, int] = {
-    "contacts.last_24h": DAY_MS,
-    "contacts.last_7d": 7 * DAY_MS,
-}  # how far back they count
+CONTACT_FACTS: Mapping[str, int] = {"contacts.last_24h": DAY_MS, "contacts.last_7d": 7 * DAY_MS}  # and how far back
 
 FUNCTIONS: dict[str, FactFunction] = {
     "churn_probability": lambda view: view.situation.assessment.churn_probability,
@@ -125,9 +123,6 @@ FUNCTIONS.update({name: _recent(length_ms) for name, length_ms in CONTACT_FACTS.
 for _field in ("country", "region", "segment", "currency", "owner"):
     FUNCTIONS[f"lead.{_field}"] = _profile(_field)
     FUNCTIONS[f"lead.{_field}.known"] = _profile_known(_field)
-
-
-CONSENT = "consent."
 
 
 def clock_of(view: View) -> Hashable:
