@@ -14,6 +14,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from server.metrics import LOST_LINES
+
 _call: ContextVar[tuple[str, str]] = ContextVar("keepwell_call", default=("", ""))
 
 
@@ -39,6 +41,20 @@ def _stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
+class LineLogger(structlog.BytesLogger):
+    """Writes lines; one that cannot be written is counted: a log that nobody reads any more must not end what is logged."""
+
+    def msg(self, message: bytes) -> None:
+        """Write a line."""
+        try:
+            super().msg(message)
+        except OSError:
+            LOST_LINES.inc()
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure_logs(level: str) -> None:
     """Set up structlog for this process."""
     pretty = sys.stderr.isatty()
@@ -56,6 +72,6 @@ def configure_logs(level: str) -> None:
     structlog.configure(
         processors=[*shared, stack, structlog.processors.JSONRenderer(orjson.dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: LineLogger(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )

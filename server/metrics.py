@@ -19,6 +19,7 @@ ASSESSMENTS = Counter(
     "keepwell_assessments", "Assessments by the model: scored, or reused as nothing changed.", ["result"]
 )
 FAILED_JOBS = Counter("keepwell_failed_jobs", "Jobs of one lead that failed by a fault of ours.")
+LOST_LINES = Counter("keepwell_log_lines_lost", "Lines of the log that could not be written.")
 RPCS = Counter("keepwell_rpcs", "Calls by method and status.", ["method", "code"])
 WATCHERS = Gauge("keepwell_watchers", "Open feed streams.")
 CONSUMERS = Gauge("keepwell_consumers", "Open subscription streams.")

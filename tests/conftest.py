@@ -48,13 +48,16 @@ def free_port() -> int:
     raise RuntimeError("no free port")
 
 
-def start_server(*options: str, port: int | None = None, environment: dict[str, str] | None = None) -> Running:
+def start_server(
+    *options: str, port: int | None = None, environment: dict[str, str] | None = None, stderr: int | None = None
+) -> Running:
     """Return a server that said it is ready."""
     address = f"127.0.0.1:{port or free_port()}"
     command = [sys.executable, "-m", "server", "serve", "--listen", address, *options]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         env={**os.environ, "KEEPWELL_LOG_LEVEL": "error", **(environment or {})},
     )

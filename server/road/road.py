@@ -3,7 +3,7 @@
 A batch is made of whatever waits when the road is free, and the next one starts when it is through: within this process a lead's jobs
 never race. Against other processes the commit's version check decides, and the loser gathers again. (Two batches at a time were measured:
 they were half as large each, and cost a fifth more.)
-Deciding runs in one worker thread; the event loop only moves bytes.
+Deciding runs in one worker thread; the event loop reads what was sent, and moves bytes.
 """
 
 import asyncio

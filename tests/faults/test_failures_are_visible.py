@@ -1,6 +1,8 @@
+import os
 import shutil
 import signal
 import time
+import uuid
 from pathlib import Path
 
 import grpc
@@ -36,6 +38,16 @@ def test_without_a_store_nothing_is_decided_and_it_recovers_by_itself(tmp_path: 
     assert decide(running.address).decision_id
     assert running.stop() == 0
     again.stop()
+
+
+def test_a_log_that_nobody_reads_any_more_stops_no_decision(store_url: str) -> None:
+    reading, writing = os.pipe()
+    running = start_server("--redis-url", store_url, environment={"KEEPWELL_LOG_LEVEL": "info"}, stderr=writing)
+    os.close(writing)
+    os.close(reading)
+    first, second = (decide(running.address, lead_id=uuid.uuid4().hex) for _ in range(2))
+    assert first.decision_id != second.decision_id
+    assert running.stop() == 0
 
 
 def test_a_damaged_model_is_replaced_by_the_fallback_with_a_reason(tmp_path: Path, store_url: str) -> None:
