@@ -69,9 +69,11 @@ def configure_logs(level: str) -> None:
             cache_logger_on_first_use=True,
         )
         return
+    # Not buffered: what could not be written would be tried again at the end, and change the exit code.
+    lines = open(sys.stderr.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115
     structlog.configure(
         processors=[*shared, stack, structlog.processors.JSONRenderer(orjson.dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=lambda *_: LineLogger(sys.stderr.buffer),
+        logger_factory=lambda *_: LineLogger(lines),
         cache_logger_on_first_use=True,
     )

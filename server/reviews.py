@@ -19,7 +19,7 @@ from server.store.due import DueLead, take_due
 from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
 from server.turns import take_turns
 
-IDLE_SECONDS = 0.5  # reviews are hours apart
+IDLE_SECONDS = 0.1
 TAKEN_AT_ONCE = 256
 VISIBILITY_MS = 30_000
 log = structlog.get_logger()
