@@ -61,6 +61,14 @@ def probability(scorer: Scorer) -> float:
     return float(scorer.score(numeric[None, :], [UNKNOWN_CATEGORIES])[0])
 
 
+@pytest.fixture(scope="module")
+def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store of these tests alone: they count models that are behind over all tenants."""
+    store = EmbeddedStore.start(tmp_path_factory.mktemp("models"))
+    yield store.url
+    store.stop()
+
+
 @pytest.fixture
 def artifacts() -> list[tuple[str, Files]]:
     return [shifted(0.7), shifted(1.4)]
