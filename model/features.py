@@ -8,6 +8,7 @@ import json
 import math
 from array import array
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -144,6 +145,7 @@ def _number_fault(name: str, number: float) -> str:
     return f"must be in [{feature.lowest:g}, {feature.highest:g}] {feature.unit}"
 
 
+@lru_cache(maxsize=4_096)
 def check_category(name: str, value: str) -> int:
     """Return a category's place in the schema; raises FeatureError unless the value is one that the feature can have."""
     place = category_place(name)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rules.compiled import Candidate, CompiledPolicy, Denial, LimitRule
+from rules.answer import Answer, Proposal, is_full
+from rules.compiled import Candidate, CompiledPolicy, LimitRule
 from rules.decision import InterventionAction, Situation, Suppression
-from rules.eligibility import Granted, Horizon, closes_at, counted, eligible_at
-from rules.sheet import used
+from rules.eligibility import Granted, Horizon, closes_at, eligible_at
 from rules.vocabulary import ReasonCode, Stage
 
 DELIVERY_MS = 3_600_000  # how long a granted contact may wait to be carried out
@@ -40,14 +40,14 @@ class Arbiter:
         situation: Situation,
         now: int,
         zones: tuple[str, ...],
-        fired: frozenset[int],
+        answer: Answer,
         *,
         held_out: bool,
     ) -> None:
         self._policy = policy
         self._situation = situation
         self._now = now
-        self._fired = fired
+        self._answer = answer
         self._held_out = held_out
         self._granted: list[Granted] = []
         self._horizon = Horizon(situation, now, zones, self._granted)
@@ -57,16 +57,17 @@ class Arbiter:
         self._closings: list[int] = []
         self._deferrals: list[int] = []
 
-    def run(self, stage: Stage) -> Arbitration:
-        """Return what became of every candidate of a stage."""
-        most = getattr(self._policy.document.max_interventions, stage.name.lower())
-        seen: set[tuple[int, int]] = set()
-        for candidate in self._policy.candidates:
-            mine = candidate.stage in (None, stage) and not self._fired.isdisjoint(candidate.rules)
-            key = (candidate.channel, candidate.playbook_code)
-            if mine and key not in seen:
-                seen.add(key)
-                self._consider(candidate, most)
+    def run(self) -> Arbitration:
+        """Return what became of every candidate of the answer's stage."""
+        most = getattr(self._policy.document.max_interventions, self._answer.stage.name.lower())
+        for proposal in self._answer.proposals:
+            full = proposal.full if not self._granted else self._full(proposal.candidate)
+            if proposal.denials or full:
+                self._withhold(proposal, full)
+            elif len(self._granted) >= most:
+                self._suppress(proposal.candidate, ReasonCode.LOWER_PRIORITY, "max_interventions")
+            else:
+                self._grant(proposal.candidate)
         return self.result()
 
     def result(self) -> Arbitration:
@@ -94,38 +95,24 @@ class Arbiter:
             if candidate.stage in (None, stage):
                 self._suppressions.append(Suppression(candidate.channel, candidate.playbook, reason, rule))
 
-    def _consider(self, candidate: Candidate, most: int) -> None:
-        denials = [denial for denial in candidate.denials if denial.rule in self._fired]
-        full = [(limit, added) for limit in candidate.limits if (added := self._added(limit)) is not None]
-        if denials or full:
-            self._withhold(candidate, denials, full)
-        elif len(self._granted) >= most:
-            self._suppress(candidate, ReasonCode.LOWER_PRIORITY, "max_interventions")
-        else:
-            self._grant(candidate)
+    def _full(self, candidate: Candidate) -> Sequence[LimitRule]:
+        """Return the limits that are full with the contacts of this decision."""
+        fired, added = self._answer.fired, self._horizon.added
+        return [limit for limit in candidate.limits if is_full(limit, added(limit), fired)]
 
-    def _added(self, limit: LimitRule) -> int | None:
-        """Return how many contacts of this decision fill up a limit; None when it is not full."""
-        added = counted(limit, self._granted) if self._granted else 0
-        return added if limit.variants[min(added, len(limit.variants) - 1)] in self._fired else None
-
-    def _withhold(self, candidate: Candidate, denials: Sequence[Denial], full: Sequence[tuple[LimitRule, int]]) -> None:
+    def _withhold(self, proposal: Proposal, full: Sequence[LimitRule]) -> None:
         """Note everything that speaks against a candidate, and from when on nothing does, if that passes with time."""
-        forever = any(denial.hours is None for denial in denials)
-        eligible = None if forever else eligible_at(candidate, self._horizon)
+        candidate, suppressions = proposal.candidate, self._suppressions
         channel, playbook = candidate.channel, candidate.playbook
-        for denial in denials:
-            self._suppressions.append(
-                Suppression(channel, playbook, denial.reason, denial.name, next_eligible_at=eligible)
+        eligible = eligible_at(candidate, full, self._horizon) if proposal.ends else None
+        for denial in proposal.denials:
+            suppressions.append(Suppression(channel, playbook, denial.reason, denial.name, "", None, None, eligible))
+        for limit in full:
+            name, observed, maximum = limit.name, float(self._horizon.use(limit).used), float(limit.maximum)
+            suppressions.append(
+                Suppression(channel, playbook, limit.reason, f"limit.{name}", name, observed, maximum, eligible)
             )
-        for limit, added in full:
-            observed = float(used(limit, self._situation, self._now) + added)
-            rule, maximum = f"limit.{limit.name}", float(limit.maximum)
-            self._suppressions.append(
-                Suppression(channel, playbook, limit.reason, rule, limit.name, observed, maximum, eligible)
-            )
-        defers = all(denial.defers for denial in denials) and all(limit.defers for limit, _ in full)
-        if defers and eligible is not None:
+        if eligible is not None and proposal.defers and all(limit.defers for limit in full):
             self._deferrals.append(eligible)
 
     def _suppress(self, candidate: Candidate, reason: ReasonCode, rule: str) -> None:

@@ -95,11 +95,11 @@ class Decider:
             return self._ruling(
                 situation, now, finding, Verdict.NO_ACTION, NOTHING, NOT_ASKED, answer.hits, held_out=held_out
             )
-        arbiter = Arbiter(self.policy, situation, now, zones, answer.fired, held_out=held_out)
+        arbiter = Arbiter(self.policy, situation, now, zones, answer, held_out=held_out)
         if finding.held and finding.raw > Stage.NONE and finding.below_since is not None:
             until = finding.below_since + self.policy.document.hysteresis.de_escalate_after
             arbiter.suppress_lower(finding.raw, ReasonCode.STAGE_HYSTERESIS, "hysteresis", until)
-        arbitration = arbiter.run(finding.stage)
+        arbitration = arbiter.run()
         raised = escalate(self.policy, situation, now, finding.stage, answer.fired, held_out=held_out)
         verdict = Verdict.HELD_OUT if held_out else _verdict(arbitration)
         return self._ruling(situation, now, finding, verdict, arbitration, raised, answer.hits, held_out=held_out)
@@ -110,7 +110,7 @@ class Decider:
         """Return a ruling that grants nothing; the stage comes from the plain interpreter, which needs no engine."""
         answer = answer_of(self.policy, self._reference(values))
         finding = find_stage(situation.state, answer, now)
-        arbiter = Arbiter(self.policy, situation, now, zones, answer.fired, held_out=True)
+        arbiter = Arbiter(self.policy, situation, now, zones, answer, held_out=True)
         arbiter.suppress_all(finding.stage, ReasonCode.RULE_ERROR, "engine")
         held_out = situation.holdout_bucket < self._holdout_percent
         verdict, arbitration = Verdict.SUPPRESS, arbiter.result()

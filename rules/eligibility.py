@@ -1,94 +1,106 @@
 """When a blocked intervention becomes possible: the first instant at which nothing that passes with time speaks against it."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-
-from msgspec import Struct
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from rules.compiled import Candidate, HoursRule, LimitRule
 from rules.decision import Situation
 from rules.hours import is_blocked, next_change
 from rules.sheet import applies, instants_of, lead_window
-from rules.windows import released_at
+from rules.windows import count, released_at
 
 MAX_STEPS = 200
-# Returns the first instant from the given one on that it leaves free; None if there never is one.
-Obstacle = Callable[[int], int | None]
 
 
-class Granted(Struct, frozen=True):
+class Granted(NamedTuple):
     """A contact that this decision has granted already: limits count it for what follows."""
 
     channel: int
     playbook: int
 
 
-class Horizon(Struct, frozen=True):
-    """What the search for a time needs to know of the lead."""
+class Use(NamedTuple):
+    """How many contacts a limit counts now, and the first instant from now on at which one more fits; None: there never is one."""
 
-    situation: Situation
-    now: int
-    zones: tuple[str, ...]
-    granted: Sequence[Granted]
+    used: int
+    free_from: int | None
 
 
-def counted(limit: LimitRule, granted: Sequence[Granted]) -> int:
-    """Return how many contacts of this decision a limit counts."""
-    if not granted:
-        return 0
-    return sum(1 for g in granted if limit.channel in (0, g.channel) and limit.playbook in (0, g.playbook))
+class Horizon:
+    """One lead at one instant, as the search for a time sees it. Candidates share most limits and hours, so what each comes to is kept."""
+
+    def __init__(self, situation: Situation, now: int, zones: tuple[str, ...], granted: Sequence[Granted]) -> None:
+        self.situation = situation
+        self.now = now
+        self.zones = zones
+        self._granted = granted
+        self._uses: dict[tuple[str, int], Use] = {}
+        self._openings: dict[tuple[str, int], int | None] = {}
+
+    def added(self, limit: LimitRule) -> int:
+        """Return how many contacts of this decision a limit counts."""
+        if not self._granted:
+            return 0
+        return sum(1 for g in self._granted if limit.channel in (0, g.channel) and limit.playbook in (0, g.playbook))
+
+    def use(self, limit: LimitRule) -> Use:
+        """Return how far a limit is used up, by the contacts of this decision, too."""
+        added = self.added(limit)
+        key = limit.fact, added
+        use = self._uses.get(key)
+        if use is None:
+            use = self._uses[key] = self._of_tenant(limit, added) if limit.tenant else self._of_lead(limit, added)
+        return use
+
+    def opening(self, hours: HoursRule, at: int) -> int | None:
+        """Return the first instant from `at` on that hours leave free; None if there is none within eight days."""
+        key = hours.fact, at
+        if key not in self._openings:
+            self._openings[key] = self._opening(hours, at)
+        return self._openings[key]
+
+    def _opening(self, hours: HoursRule, at: int) -> int | None:
+        if not applies(hours, self.situation) or not is_blocked(hours.hours, self.zones, at):
+            return at
+        return next_change(hours.hours, self.zones, at)
+
+    def _of_lead(self, limit: LimitRule, added: int) -> Use:
+        instants = instants_of(limit, self.situation) + [self.now] * added
+        window = lead_window(limit, self.situation)
+        return Use(count(window, instants, self.now), released_at(window, instants, limit.maximum, self.now))
+
+    def _of_tenant(self, limit: LimitRule, added: int) -> Use:
+        reading = self.situation.ceilings.get(limit.name)
+        used = added if reading is None else reading.used + added
+        if limit.maximum == 0:
+            return Use(used, None)
+        if reading is None or used < reading.maximum:
+            return Use(used, self.now)
+        return Use(used, None if reading.releases_at is None else max(self.now, reading.releases_at))
 
 
-def eligible_at(candidate: Candidate, horizon: Horizon) -> int | None:
+def eligible_at(candidate: Candidate, full: Sequence[LimitRule], horizon: Horizon) -> int | None:
     """Return the first instant from now on that is free of every limit and of all hours; None if there never is one.
 
-    One obstacle's end may lie inside another, so all are asked again until none moves the instant.
+    Only limits that are full now matter: contacts grow older, so one that has room keeps it. Hours come again, and one's end may lie inside
+    another, so all are asked again until none moves the instant.
     """
-    obstacles = [each for limit in candidate.limits if (each := _full(limit, horizon)) is not None]
-    obstacles += [partial(_opened, each, horizon) for each in candidate.hours if applies(each, horizon.situation)]
     instant = horizon.now
+    for limit in full:
+        free_from = horizon.use(limit).free_from
+        if free_from is None:
+            return None
+        instant = max(instant, free_from)
     for _ in range(MAX_STEPS):
-        later = instant
-        for free_from in obstacles:
-            free = free_from(later)
-            if free is None:
+        before = instant
+        for hours in candidate.hours:
+            opening = horizon.opening(hours, instant)
+            if opening is None:
                 return None
-            later = free
-        if later == instant or len(obstacles) == 1:
-            return later
-        instant = later
+            instant = opening
+        if instant == before:
+            return instant
     return None
-
-
-def released(limit: LimitRule, horizon: Horizon, at: int) -> int | None:
-    """Return the first instant from `at` on at which one more contact fits under a limit; None if there never is one."""
-    obstacle = _full(limit, horizon)
-    return at if obstacle is None else obstacle(at)
-
-
-def _full(limit: LimitRule, horizon: Horizon) -> Obstacle | None:
-    """Return a limit as an obstacle; None when one more contact fits at any time."""
-    added = counted(limit, horizon.granted)
-    if limit.tenant:
-        return partial(_tenant_released, limit, horizon, added)
-    instants = instants_of(limit, horizon.situation)
-    if len(instants) + added < limit.maximum:
-        return None
-    instants += [horizon.now] * added
-    return partial(released_at, lead_window(limit, horizon.situation), instants, limit.maximum)
-
-
-def _tenant_released(limit: LimitRule, horizon: Horizon, added: int, at: int) -> int | None:
-    reading = horizon.situation.ceilings.get(limit.name)
-    if limit.maximum == 0:
-        return None
-    if reading is None or reading.used + added < reading.maximum:
-        return at
-    return None if reading.releases_at is None else max(at, reading.releases_at)
-
-
-def _opened(hours: HoursRule, horizon: Horizon, at: int) -> int | None:
-    return next_change(hours.hours, horizon.zones, at) if is_blocked(hours.hours, horizon.zones, at) else at
 
 
 def closes_at(candidate: Candidate, horizon: Horizon) -> int | None:

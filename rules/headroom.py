@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from rules.compiled import CompiledPolicy, LimitRule
 from rules.decision import Assessment, CeilingReading, Situation
-from rules.eligibility import Horizon, released
+from rules.eligibility import Horizon
 from rules.lead import LeadProfile, LeadState
-from rules.sheet import used
 from rules.vocabulary import AssessmentSource, Cause, Channel
 
 
@@ -38,9 +37,8 @@ def headroom(
 
 
 def _row(channel: Channel, limit: LimitRule, horizon: Horizon) -> Headroom:
-    at = released(limit, horizon, horizon.now)
-    count = used(limit, horizon.situation, horizon.now)
-    return Headroom(channel, limit.name, count, limit.maximum, None if at == horizon.now else at)
+    used, free_from = horizon.use(limit)
+    return Headroom(channel, limit.name, used, limit.maximum, None if free_from == horizon.now else free_from)
 
 
 def cooldowns(policy: CompiledPolicy, state: LeadState, now: int) -> dict[str, int]:

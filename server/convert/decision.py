@@ -7,15 +7,15 @@ hit alone, is made once for each such pair and laid behind it.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from keepwell.v1 import decision_pb2, decision_service_pb2
 
-from model.survival.estimate import PackedEstimate, unpacked
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
 from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
+from server.convert.assessment import own_assessment
 from server.convert.checks import timestamp_of, wire
+from server.convert.pieces import embedded, varint
 from server.feed.item import FeedItem
 from server.road.assess import Assessed
 
@@ -24,8 +24,8 @@ HIT = decision_pb2.RULE_OUTCOME_HIT
 NO_HIT = decision_pb2.RULE_OUTCOME_NO_HIT
 
 
-def _intervention(action: InterventionAction) -> decision_pb2.InterventionAction:
-    return decision_pb2.InterventionAction(
+def _intervention(action: InterventionAction) -> bytes:
+    message = decision_pb2.InterventionAction(
         intervention_id=action.intervention_id,
         channel=wire(action.channel),
         playbook=action.playbook,
@@ -37,6 +37,7 @@ def _intervention(action: InterventionAction) -> decision_pb2.InterventionAction
         currency=action.currency,
         rule=action.rule,
     )
+    return message.SerializeToString(deterministic=True)
 
 
 def _suppression(suppression: Suppression) -> bytes:
@@ -96,24 +97,9 @@ def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Esc
     )
 
 
-def time_to_churn_fields(estimate: PackedEstimate) -> dict[str, Any]:
-    """Return the fields of a ChurnRiskAssessment that say when the lead will leave, or why nobody knows."""
-    time, reason = unpacked(estimate)
-    if time is None:
-        return {"no_estimate_reason": reason}
-    message = decision_pb2.TimeToChurn(
-        early_days=time.early_days,
-        late_days=time.late_days,
-        probability_7_days=time.within_7_days,
-        probability_30_days=time.within_30_days,
-        probability_90_days=time.within_90_days,
-    )
-    return {"expected_days_to_churn": time.median_days, "time_to_churn": message, "no_estimate_reason": reason}
-
-
 def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
     """Return a decision's bytes without its trace; the same decision gives the same bytes."""
-    assessment, why = assessed.assessment, assessed.explanation
+    assessment = assessed.assessment
     frame = _frame(
         decision.verdict,
         decision.stage,
@@ -128,18 +114,14 @@ def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
         decision.decided_at,
         decision.next_review_at,
     )
-    own = decision_pb2.Decision(
-        decision_id=decision.decision_id,
-        lead_id=decision.lead_id,
-        assessment=decision_pb2.ChurnRiskAssessment(
-            churn_probability=assessment.churn_probability,
-            factors=why and [decision_pb2.Factor(**factor._asdict()) for factor in why.factors],
-            base_log_odds=why and why.base,
-            **time_to_churn_fields(assessed.time_to_churn),
-        ),
-        interventions=[_intervention(action) for action in decision.interventions],
-    )
-    parts = [frame, own.SerializeToString(deterministic=True), *map(_suppression, decision.suppressions)]
+    parts = [
+        frame,
+        embedded(1, decision.decision_id.encode()),
+        embedded(2, decision.lead_id.encode()),
+        embedded(4, own_assessment(assessment.churn_probability, assessed.time_to_churn, assessed.explanation)),
+    ]
+    parts += [embedded(5, _intervention(action)) for action in decision.interventions]
+    parts += [_suppression(suppression) for suppression in decision.suppressions]
     if decision.escalation is not None:
         raised = escalation_message(decision.lead_id, decision.escalation)
         parts.append(embedded(7, raised.SerializeToString(deterministic=True)))
@@ -214,21 +196,6 @@ def feed_item(log_id: str, decision: bytes, trace: bytes) -> FeedItem:
     )
 
 
-@lru_cache(maxsize=8_192)
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 (seven bits a byte)
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def embedded(field: int, message: bytes) -> bytes:
-    """Return a message's bytes as a field of another message."""
-    return _varint(field << 3 | 2) + _varint(len(message)) + message
-
-
 def decide_response(decision: bytes, *, replayed: bool) -> bytes:
     """Return the bytes of a DecideResponse."""
     return embedded(1, decision) + (b"\x10\x01" if replayed else b"")
@@ -239,9 +206,9 @@ def stream_result(
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """Return the bytes of one result inside a DecideStreamResponse, in pieces: whoever joins many copies them once."""
     length = len(decision) + len(trace)
-    head = embedded(1, request_id.encode()) + b"\x12" + _varint(length)
+    head = embedded(1, request_id.encode()) + b"\x12" + varint(length)
     tail = b"\x20\x01" if replayed else b""
-    return b"\x0a" + _varint(len(head) + length + len(tail)) + head, decision, trace, tail
+    return b"\x0a" + varint(len(head) + length + len(tail)) + head, decision, trace, tail
 
 
 def stream_error(result: decision_service_pb2.DecideStreamResult) -> bytes:

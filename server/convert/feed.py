@@ -5,7 +5,7 @@ from keepwell.v1 import feed_service_pb2 as messages
 
 from rules.vocabulary import Channel, Stage, Verdict
 from server.convert.checks import Checker, timestamp_of
-from server.convert.decision import embedded
+from server.convert.pieces import embedded
 from server.feed.item import FeedFilter, FeedItem
 from server.feed.token import order
 from server.store.subscriptions import Gap, Terms

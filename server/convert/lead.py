@@ -12,8 +12,8 @@ from rules.consent import newer
 from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
 from rules.vocabulary import Channel, ConsentState
+from server.convert.assessment import time_to_churn_fields
 from server.convert.checks import Checker, instant_of, timestamp_of, wire
-from server.convert.decision import time_to_churn_fields
 from server.convert.escalation import escalation_message
 from server.convert.request import given_profile
 from server.errors import FieldViolation, InvalidFieldsError

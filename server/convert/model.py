@@ -8,8 +8,8 @@ from keepwell.v1 import model_service_pb2 as messages
 
 from model.features import LARGEST, NUMERIC
 from rules.vocabulary import Stage
+from server.convert.assessment import time_to_churn_fields
 from server.convert.checks import Checker, timestamp_of, wire
-from server.convert.decision import time_to_churn_fields
 from server.convert.request import given_features
 from server.errors import FieldViolation, InvalidFieldsError
 from server.road.assess import Assessed, Subject

@@ -5,7 +5,9 @@ from hashlib import blake2b
 from secrets import token_hex
 from typing import Any
 
+from google.protobuf.message import Message
 from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
+from msgspec.msgpack import Encoder
 
 from model.features import UNKNOWN_CATEGORIES, FeatureError, check_category, numbers_row
 from server.convert.checks import COUNTRY, CURRENCY, Checker, instant_of
@@ -15,6 +17,7 @@ from server.store.keys import FINGERPRINT_BYTES
 CHANNEL_NAMES = ("email", "sms", "phone", "push", "in_app", "crm_workflow", "agent_assignment")
 MAX_ATTRIBUTES = 32
 TEXT_FIELDS = {"region": 64, "owner": 128, "manager": 128, "segment": 64}
+_canonical = Encoder(order="deterministic").encode
 
 
 def decision_id_of(tenant: str, request_id: str) -> str:
@@ -22,9 +25,13 @@ def decision_id_of(tenant: str, request_id: str) -> str:
     return blake2b(f"{tenant}/{request_id}".encode(), digest_size=15, person=b"decision").hexdigest()
 
 
-def fingerprint_of(message: decision_service_pb2.DecideRequest | lead_pb2.LeadProfile | Any) -> bytes:
+def fingerprint_of(message: Message) -> bytes:
     """Return a digest of a request's body, by which another body under the same id is noticed."""
-    return blake2b(message.SerializeToString(deterministic=True), digest_size=FINGERPRINT_BYTES).digest()
+    return _digest(message.SerializeToString(deterministic=True))
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=FINGERPRINT_BYTES).digest()
 
 
 def input_of(
@@ -37,9 +44,10 @@ def input_of(
 
     """
     check = Checker()
-    check.identifier("lead_id", request.lead_id)
-    if request.request_id or request_id_required:
-        check.identifier("request_id", request.request_id)
+    lead_id, request_id, explain = request.lead_id, request.request_id, request.explain
+    check.identifier("lead_id", lead_id)
+    if request_id or request_id_required:
+        check.identifier("request_id", request_id)
     probability = None
     if request.HasField("churn_probability"):
         probability = request.churn_probability
@@ -48,20 +56,13 @@ def input_of(
     profile: dict[str, Any] = {}
     if request.HasField("profile"):
         profile = given_profile(check, "profile", request.profile)
-        if request.profile.lead_id not in ("", request.lead_id):
+        if request.profile.lead_id not in ("", lead_id):
             check.note("profile.lead_id", "must be empty or the request's own lead_id")
     check.raise_if_any()
-    return DecideInput(
-        request.lead_id,
-        decision_id_of(tenant, request.request_id or token_hex(16)),
-        fingerprint_of(request),
-        numbers,
-        categories,
-        as_of,
-        probability,
-        profile,
-        request.explain,
-    )
+    # Of what the road takes rather than of the message, which costs three times as much to write in one certain order.
+    fingerprint = _digest(_canonical((lead_id, numbers, categories, as_of, probability, profile, explain)))
+    decision_id = decision_id_of(tenant, request_id or token_hex(16))
+    return DecideInput(lead_id, decision_id, fingerprint, numbers, categories, as_of, probability, profile, explain)
 
 
 def given_features(

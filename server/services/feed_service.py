@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from keepwell.v1 import feed_service_pb2 as messages
 
 from server.caller import Caller
-from server.convert.decision import embedded
 from server.convert.feed import filter_bytes, watch_of
+from server.convert.pieces import embedded
 from server.errors import ResumeTokenExpiredError, SlowReaderError
 from server.feed.followers import Followers
 from server.feed.item import FeedItem, MakeItems

@@ -14,7 +14,7 @@ def first_free(*blocked: str, at: int) -> int | None:
     candidate = Candidate(None, Channel.SMS, "playbook", 1, 0.0, "rule", (), (), (), hours)
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", at)
     situation = Situation("d", "lead", at, Cause.REQUEST, LeadProfile(), LeadState(), assessment, 100.0)
-    return eligible_at(candidate, Horizon(situation, at, ("UTC",), ()))
+    return eligible_at(candidate, (), Horizon(situation, at, ("UTC",), ()))
 
 
 def test_hours_that_end_inside_others_are_followed_by_those() -> None:
