@@ -1,5 +1,6 @@
 """One lead's jobs, in the order in which they came: each on the record that the one before it left, and all in one write."""
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from rules.decision import Ruling, Situation
@@ -51,6 +52,16 @@ def check_time(request: DecideInput, now: int) -> InvalidFieldsError | None:
     if as_of is not None and as_of > now + FUTURE_TOLERANCE_MS:
         return InvalidFieldsError(FieldViolation("features.as_of", "must not be in the future"))
     return None
+
+
+class Decided(Struct, frozen=True):
+    """A job that was decided, and what from."""
+
+    job: Job
+    request: DecideInput
+    assessed: Assessed
+    facts: Situation
+    ruling: Ruling
 
 
 class LeadPlanner:
@@ -139,34 +150,40 @@ class LeadPlanner:
             self._data = encode_record(self._record)
         return self._data
 
-    def decide(self, job: Job, request: DecideInput, assessed: Assessed) -> None:
-        """Decide one job on the record as it is now; a preview leaves it, and so does an event or a review without anything new."""
+    def decide(self, job: Job, request: DecideInput, assessed: Assessed) -> Decided | None:
+        """Decide one job on the record as it is now; None for an event or a review without anything new, which is done then."""
         world = self._world
-        ceilings = self._tally.ceilings(world.policy.escalation_share, self._first_today and not self._decisions)
+        first_today = self._first_today and not self._decisions
+        ceilings = self._tally.ceilings(world.policy.escalation_share, first_today)
         facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
         ruling = world.policy.decider.decide(facts)
         if self._is_quiet(job, request, ruling):
             self._move_on(job, ruling, assessed)
-            return
-        decision = world.encode(ruling.decision, assessed)
+            return None
+        if not job.preview:
+            self._tally.leads_today += first_today
+            self._tally.take(ruling)
+        return Decided(job, request, assessed, facts, ruling)
+
+    def write_down(self, decided: Decided, decision: bytes) -> None:
+        """Note a decision as the log will have it, and the record that it leaves; a preview leaves none."""
+        job, request, ruling, world = decided.job, decided.request, decided.ruling, self._world
         hits = world.policy.version.encode() + b":" + bytes(ruling.decision.hits)
         if job.event is None:
             self._outcomes.append((job, Committed(decision, hits, replayed=False)))
         if job.preview:
             return
-        self._tally.leads_today += self._first_today and not self._decisions
-        fault, reused = world.model.fault, assessed.reused
+        fault, reused, ceilings = world.model.fault, decided.assessed.reused, decided.facts.ceilings
         inputs = encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused))
         contacts = bool(ruling.decision.interventions)
         self._decisions.append(
             DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs, contacts)
         )
         self._rulings.append(ruling)
-        self._tally.take(ruling)
         if ruling.next_state.escalation is not self._record.state.escalation:
             before = self._record.state.escalation
             self._effects += effects_of_decision(self.lead.partition, self.lead.lead_id, before, ruling)
-        self._keep(_after(self._record, facts, ruling, assessed))
+        self._keep(_after(self._record, decided))
 
     def _is_quiet(self, job: Job, request: DecideInput, ruling: Ruling) -> bool:
         before = self._record.state
@@ -243,16 +260,16 @@ def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:
     )
 
 
-def _after(record: LeadRecord, facts: Situation, ruling: Ruling, assessed: Assessed) -> LeadRecord:
-    given = assessed.given
+def _after(record: LeadRecord, decided: Decided) -> LeadRecord:
+    given, ruling = decided.assessed.given, decided.ruling
     return LeadRecord(
-        facts.profile,
+        decided.facts.profile,
         given.numeric,
         given.categories,
         given.as_of,
         ruling.next_state,
         # A contact is something that the model sees.
-        _last(assessed, stands=not ruling.decision.interventions),
+        _last(decided.assessed, stands=not ruling.decision.interventions),
         record.activity,
         record.activity_at,
     )

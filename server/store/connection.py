@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import RedisError
 
 # redis-py says that any answer may be bytes or text; without decoding all of ours are bytes, which it cannot express.
@@ -45,6 +46,15 @@ class StoreConnections(NamedTuple):
         await self.blocking.connection_pool.aclose()
 
 
+class _Packing:
+    """Writes commands in C, as redis-py itself does in blocking connections only: without, 500 keys cost four times as much."""
+
+    def pack_command(self, *arguments: Any) -> list[bytes]:
+        """Return a command as it is sent."""
+        packed: list[bytes] = HiredisRespSerializer().pack(*arguments)
+        return packed
+
+
 def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
     """Return clients of the store at a URL; nothing is sent yet."""
 
@@ -57,6 +67,8 @@ def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
             socket_connect_timeout=CONNECT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
+        kind = pool.connection_class
+        pool.connection_class = type(f"Packing{kind.__name__}", (_Packing, kind), {})
         return Redis(connection_pool=pool)
 
     return StoreConnections(client(timeout_seconds), client(None))
