@@ -133,11 +133,13 @@ class Scorer:
 
     def encode(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> FloatArray:
         """Return the model's inputs, (n, k + c): the numbers, and each category as its smoothed churn rate in training."""
-        encoded = [
-            [table.get(value, self._base_rate) for table, value in zip(self._encodings, row, strict=True)]
-            for row in categories
-        ]
-        return np.concatenate([numeric, np.array(encoded)], axis=1)
+        encoded = {
+            row: self._encoded(row) for row in set(categories)
+        }  # few leads of a batch have categories of their own
+        return np.concatenate([numeric, np.array([encoded[row] for row in categories])], axis=1)
+
+    def _encoded(self, row: tuple[str, ...]) -> list[float]:
+        return [table.get(value, self._base_rate) for table, value in zip(self._encodings, row, strict=True)]
 
     def score(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> FloatArray:
         """Return the calibrated churn probabilities of many leads.

@@ -15,29 +15,56 @@ DEPTH = 6
 LEAVES = 1 << DEPTH
 
 
+class Questions(NamedTuple):
+    """What trees ask about a lead, each question once, and which of them each level of each tree asks: (levels, t)."""
+
+    features: NDArray[np.intp]
+    borders: NDArray[np.float32]
+    asked: NDArray[np.intp]
+
+    def answers(self, inputs: FloatArray) -> NDArray[np.uint8]:
+        """Return each tree's answers as a number, those of its first level as the lowest bit, (t, n), for leads with inputs (n, k).
+
+        A row a question: answers of 256 leads lie beside each other, so a tree copies its rows whole, a quarter of the time of picking them.
+        """
+        rows = np.ascontiguousarray(inputs.T, dtype=np.float32)
+        bits = (rows.take(self.features, axis=0) > self.borders[:, None]).view(np.uint8)
+        answers: NDArray[np.uint8] = bits.take(self.asked[-1], axis=0)
+        for asked in self.asked[-2::-1]:
+            answers += answers
+            answers |= bits.take(asked, axis=0)
+        return answers
+
+
+def questions_of(features: NDArray[np.intp], borders: NDArray[np.float32]) -> Questions:
+    """Return the questions of trees with such splits, (levels, t) each."""
+    splits = np.column_stack([features.ravel(), borders.ravel()])
+    unique, asked = np.unique(splits, axis=0, return_inverse=True)
+    return Questions(
+        unique[:, 0].astype(np.intp), unique[:, 1].astype(np.float32), asked.reshape(features.shape).astype(np.intp)
+    )
+
+
 class Trees(NamedTuple):
     """All trees of a model, depth first: (DEPTH, t) splits, (t, LEAVES) leaves. Shallow trees repeat a split that is never true."""
 
     features: NDArray[np.intp]
     borders: NDArray[np.float32]
+    questions: Questions
     values: FloatArray
     weights: FloatArray
     scale: float
     bias: float
 
-    def raw(self, numeric: FloatArray) -> FloatArray:
-        """Return the log-odds of many leads, shape (n,), from features of shape (n, k)."""
-        leaves = self.leaves(numeric)
-        picked = self.values[np.arange(self.values.shape[0]), leaves]
+    def raw(self, inputs: FloatArray) -> FloatArray:
+        """Return the log-odds of many leads, shape (n,), from inputs of shape (n, k)."""
+        starts = np.arange(0, self.values.size, LEAVES)
+        picked = self.values.ravel().take(self.leaves(inputs) + starts)
         return np.asarray(picked.sum(axis=1) * self.scale + self.bias)
 
-    def leaves(self, numeric: FloatArray) -> NDArray[np.uint8]:
-        """Return the leaf of each tree that each lead falls into, shape (n, t), from features of shape (n, k)."""
-        rows = numeric.astype(np.float32)
-        leaves = np.zeros((rows.shape[0], self.features.shape[1]), dtype=np.uint8)
-        for depth in range(DEPTH):
-            leaves |= (rows[:, self.features[depth]] > self.borders[depth]).view(np.uint8) << np.uint8(depth)
-        return leaves
+    def leaves(self, inputs: FloatArray) -> NDArray[np.uint8]:
+        """Return the leaf of each tree that each lead falls into, shape (n, t), from inputs of shape (n, k)."""
+        return self.questions.answers(inputs).T
 
 
 def trees_from_catboost(model: dict[str, Any]) -> dict[str, Any]:
@@ -76,4 +103,5 @@ def trees_of(data: dict[str, Any]) -> Trees:
         borders[:depth, place] = data["borders"][place]
         values[place, : 1 << depth] = data["values"][place]
         weights[place, : 1 << depth] = data["weights"][place]
-    return Trees(features, borders, values, weights, float(data["scale"]), float(data["bias"]))
+    questions = questions_of(features, borders)
+    return Trees(features, borders, questions, values, weights, float(data["scale"]), float(data["bias"]))

@@ -5,9 +5,10 @@ in the same cells. Thousands of leads share a few hundred of them, and an answer
 Most cells follow from a few things (what a lead consented to, its clock, how many contacts each limit counts) and are remembered by those.
 """
 
-from bisect import bisect_left, bisect_right
-from collections import OrderedDict
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import count
+from math import inf, nextafter
 from typing import Any
 
 from rules.answer import Answer
@@ -17,7 +18,7 @@ from rules.facts import FactFunction, View
 Cell = Callable[[View], object]
 Cells = tuple[object, ...]
 Cause = Callable[[View], Hashable]
-KEPT_ANSWERS = 8_192
+KEPT_ANSWERS = 4_096  # in each of two generations
 KEPT_CAUSES = 4_096
 
 
@@ -29,13 +30,15 @@ def cell_of(function: FactFunction, constants: Sequence[FactValue]) -> Cell:
         known = frozenset(constants)
         return lambda view: value if (value := function(view)) in known else None
     marks: list[Any] = sorted(set(constants))  # all are numbers: the compiler has checked it
+    # Even between two marks, odd on a mark: equal, below and above stay apart.
+    edges = [edge for mark in marks for edge in (mark, _just_above(mark))]
+    return lambda view: bisect_right(edges, function(view))
 
-    def side(view: View) -> int:
-        value: Any = function(view)
-        # Even between two marks, odd on a mark: equal, below and above stay apart.
-        return bisect_left(marks, value) + bisect_right(marks, value)
 
-    return side
+def _just_above(number: float) -> float:
+    """Return the next number that a fact can have: a float, or where floats are further apart, a whole number."""
+    above = nextafter(number, inf)
+    return min(above, number + 1) if isinstance(number, int) else above
 
 
 def cells_of(rules: Sequence[EngineRule], functions: Mapping[str, FactFunction]) -> dict[str, Cell]:
@@ -48,40 +51,52 @@ def cells_of(rules: Sequence[EngineRule], functions: Mapping[str, FactFunction])
 
 
 class Group:
-    """Cells that all follow from the same things, `cause`, and are remembered by them."""
+    """Cells that all follow from the same things, `cause`, and are remembered by them, as one number for all; not for a cause of None."""
 
     def __init__(self, cause: Cause, cells: Sequence[Cell]) -> None:
         self._cause = cause
         self._cells = cells
-        self._known: dict[Hashable, Cells] = {}
+        self._known: dict[Hashable, int] = {}
+        self._numbers: dict[Cells, int] = {}
+        self._next = count()
 
-    def __call__(self, view: View) -> Cells:
-        """Return the cells of one situation."""
+    def __call__(self, view: View) -> int | Cells:
+        """Return the number of one situation's cells; the same cells may come to have another, other ones never the same."""
         cause = self._cause(view)
+        if cause is None:
+            return tuple([cell(view) for cell in self._cells])
         known = self._known.get(cause)
         if known is None:
             if len(self._known) >= KEPT_CAUSES:
                 self._known.clear()
-            known = self._known[cause] = tuple([cell(view) for cell in self._cells])
+                self._numbers.clear()
+            cells = tuple([cell(view) for cell in self._cells])
+            known = self._numbers.get(cells)
+            if known is None:
+                known = self._numbers[cells] = next(self._next)
+            self._known[cause] = known
         return known
 
 
 class Answers:
-    """What the engine answered, by cells; the answer unused for longest makes room."""
+    """What the engine answered, by cells, in two generations: when the younger is full, what nobody asked for in the older one goes."""
 
     def __init__(self, kept: int = KEPT_ANSWERS) -> None:
         self._kept = kept
-        self._answers: OrderedDict[Cells, Answer] = OrderedDict()
+        self._young: dict[Cells, Answer] = {}
+        self._old: dict[Cells, Answer] = {}
 
     def get(self, cells: Cells) -> Answer | None:
         """Return the answer for these cells; None when it has to be computed."""
-        answer = self._answers.get(cells)
-        if answer is not None:
-            self._answers.move_to_end(cells)
+        answer = self._young.get(cells)
+        if answer is None:
+            answer = self._old.get(cells)
+            if answer is not None:
+                self.keep(cells, answer)
         return answer
 
     def keep(self, cells: Cells, answer: Answer) -> None:
         """Remember an answer."""
-        self._answers[cells] = answer
-        if len(self._answers) > self._kept:
-            self._answers.popitem(last=False)
+        if len(self._young) >= self._kept:
+            self._old, self._young = self._young, {}
+        self._young[cells] = answer

@@ -99,8 +99,9 @@ def _profile_known(field: str) -> FactFunction:
     return lambda view: bool(getattr(view.situation.profile, field))
 
 
-# Facts of the clock and of contacts: their cells are remembered by what they follow from (cells.py).
+# Facts of the clock, of a lead's past and of contacts: their cells are remembered by what they follow from (cells.py).
 CLOCK_FACTS = frozenset({"zone.known", "local.hour", "local.hour.known", "local.weekday", "local.weekday.known"})
+HISTORY_FACTS = frozenset({"previous.stage", "below_stage_ms", "escalated_before_ms"})
 CONTACT_FACTS: Mapping[str, int] = {"contacts.last_24h": DAY_MS, "contacts.last_7d": 7 * DAY_MS}  # and how far back
 
 FUNCTIONS: dict[str, FactFunction] = {
@@ -133,6 +134,12 @@ def clock_of(view: View) -> Hashable:
 def consents_of(view: View) -> Hashable:
     """Return what the facts of consent follow from."""
     return tuple([(channel, said.state) for channel, said in view.situation.state.consent.items()])
+
+
+def history_of(view: View) -> Hashable:
+    """Return what the facts of a lead's own past follow from; None where one of them is a time that passes."""
+    state = view.situation.state
+    return state.stage if state.below_stage_since is None and state.last_escalated_at is None else None
 
 
 def consent_fact(channel: Channel, state: ConsentState) -> FactFunction:

@@ -6,10 +6,11 @@ always encoded the same way.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import lru_cache
 
-from rules.cells import Cell, Cells, Group, cells_of
+from rules.cells import Cause, Cell, Cells, Group, cells_of
 from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
 from rules.counts import ContactCounts, Counted
 from rules.decision import Situation
@@ -19,6 +20,7 @@ from rules.facts import (
     CONSENT,
     CONTACT_FACTS,
     FUNCTIONS,
+    HISTORY_FACTS,
     KNOWN,
     FactFunction,
     View,
@@ -26,6 +28,7 @@ from rules.facts import (
     clock_of,
     consent_fact,
     consents_of,
+    history_of,
 )
 from rules.hours import is_blocked
 from rules.vocabulary import Channel, ConsentState
@@ -126,11 +129,17 @@ class FactSheet:
         hours = {hours.fact for hours in policy.hours} | CLOCK_FACTS
         counts = {limit.fact for limit in policy.limits if not limit.tenant} | CONTACT_FACTS.keys()
         consents = {name for name in cells if name.startswith(CONSENT)}
-        grouped = ((clock_of, hours), (ContactCounts(_counted(policy)), counts), (consents_of, consents))
+        grouped: list[tuple[Cause, AbstractSet[str]]] = [
+            (clock_of, hours),
+            (ContactCounts(_counted(policy)), counts),
+            (consents_of, consents),
+            (history_of, HISTORY_FACTS),
+        ]
         groups: list[Cell] = [
             Group(cause, [cells[name] for name in cells if name in names]) for cause, names in grouped
         ]
-        return groups + [cell for name, cell in cells.items() if name not in hours | counts | consents]
+        in_groups = frozenset().union(*(names for _, names in grouped))
+        return groups + [cell for name, cell in cells.items() if name not in in_groups]
 
     def cells(self, view: View) -> Cells:
         """Return the cells that the facts lie in; see `cells.py`."""

@@ -80,18 +80,15 @@ class ChurnTimes:
         fields[:, 4:] = left[:, (BY_30_DAYS, BY_90_DAYS)]
         fields[:, 3:] *= 10_000
         kept = np.minimum(fields + 0.5, BEYOND).astype(PACKED_NUMBER).tobytes()
-        recency: list[float] = inputs[:, RECENCY].tolist()
-        return [
-            self._withheld(silent) or kept[place * PACKED.size : (place + 1) * PACKED.size]
-            for place, silent in enumerate(recency)
+        estimates: list[PackedEstimate] = [
+            kept[start : start + PACKED.size] for start in range(0, len(kept), PACKED.size)
         ]
-
-    def _withheld(self, silent_days: float) -> NoEstimateReason | None:
-        if silent_days <= self._silence_days:
-            return None
-        return (
-            NoEstimateReason.SILENT_ALREADY if silent_days > self._silence_days else NoEstimateReason.ACTIVITY_UNKNOWN
-        )
+        silent_days = inputs[:, RECENCY]
+        for place in np.flatnonzero(silent_days > self._silence_days).tolist():
+            estimates[place] = NoEstimateReason.SILENT_ALREADY
+        for place in np.flatnonzero(np.isnan(silent_days)).tolist():
+            estimates[place] = NoEstimateReason.ACTIVITY_UNKNOWN
+        return estimates
 
 
 def worst_difference(trees: HazardTrees, smoke: Mapping[str, Any]) -> float:

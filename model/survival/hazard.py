@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from model.features import CATEGORIES, NUMERIC, FloatArray
 from model.survival.cohort import Durations
 from model.survival.curves import EDGES, PERIODS
-from model.trees import Trees
+from model.trees import Questions, Trees, questions_of
 
 PERIOD_INPUT = len(NUMERIC) + len(CATEGORIES)
-QUESTIONS = 4  # a tree's levels: four answers of one byte each are one 32-bit word
+QUESTIONS = 4  # a tree's levels: with more of them its table would not be small
 ANSWERS = 1 << QUESTIONS
-GATHER_BITS, TOP_BYTE, ANSWER_BITS = np.uint32(0x01020408), np.uint32(24), np.uint32(ANSWERS - 1)  # see _rows
 
 
 def person_periods(inputs: FloatArray, durations: Durations) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -43,8 +42,7 @@ def by_period(inputs: FloatArray) -> FloatArray:
 class HazardTrees(NamedTuple):
     """The questions about the lead, QUESTIONS for each tree, and PERIODS log-odds for each tree and answer: (t x ANSWERS, PERIODS)."""
 
-    features: NDArray[np.intp]
-    borders: NDArray[np.float32]
+    questions: Questions
     table: FloatArray
     starts: NDArray[np.intp]
     bias: float
@@ -54,14 +52,8 @@ class HazardTrees(NamedTuple):
 
         Trees are added in their order, so a lead's figures do not depend on who else is in the batch.
         """
-        return np.asarray(self.table.take(self._rows(inputs.astype(np.float32)), axis=0).sum(axis=0) + self.bias)
-
-    def _rows(self, inputs: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Return which row of the table each tree gives each lead, (t, n)."""
-        answers = (inputs.take(self.features, axis=1) > self.borders).view(np.uint32)
-        # The product gathers the lowest bit of each byte in the highest byte, without carries: the answers as a number
-        # (on little-endian machines; the smoke vectors would not come out on another).
-        return ((answers * GATHER_BITS >> TOP_BYTE & ANSWER_BITS) + self.starts).T
+        rows = self.questions.answers(inputs) + self.starts[:, None]
+        return np.asarray(self.table.take(rows, axis=0).sum(axis=0) + self.bias)
 
     def stays(self, inputs: FloatArray) -> FloatArray:
         """Return the survival curves, shape (n, PERIODS): falling, in [0, 1]."""
@@ -91,8 +83,7 @@ def hazard_trees(trees: Trees, period_input: int = PERIOD_INPUT) -> HazardTrees:
     lead_features = np.where(about_period, 0, features)
     lead_borders = np.where(about_period, np.float32(np.inf), borders)
     return HazardTrees(
-        lead_features.T.ravel(),
-        lead_borders.T.ravel(),
+        questions_of(lead_features, lead_borders),
         table.reshape(count * ANSWERS, PERIODS),
         np.arange(count, dtype=np.intp) * ANSWERS,
         trees.bias,

@@ -158,8 +158,9 @@ def _matrix(rows: Sequence[bytes]) -> FloatArray:
 
 def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
     """Return the new numbers where they are known, and the old ones elsewhere."""
-    numbers = _matrix(new)
-    return [row.tobytes() for row in np.where(np.isnan(numbers), _matrix(old), numbers)]
+    numbers, width = _matrix(new), len(UNKNOWN_NUMBERS)
+    data = np.where(np.isnan(numbers), _matrix(old), numbers).tobytes()
+    return [data[start : start + width] for start in range(0, len(data), width)]
 
 
 def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[tuple[float, PackedEstimate]]:

@@ -55,16 +55,21 @@ class Tally:
         self.readings = readings
         self.leads_today = leads_today
         self.escalated_today = escalated_today
+        self._last: dict[str, CeilingReading] | None = None  # nothing was claimed since
 
-    def ceilings(self, share: float, first_today: bool) -> dict[str, CeilingReading]:
+    def ceilings(self, share: float, first_today: bool) -> Mapping[str, CeilingReading]:
         """Return the readings for the next lead; the share of escalations counts that lead in."""
         decided = self.leads_today + first_today
         # The same rounding as in commit.lua: below 1 / share leads a day, one escalation.
         allowed = max(1, int(share * decided + 1e-9))
-        return {**self.readings, ESCALATION_SHARE: CeilingReading(self.escalated_today, allowed, None)}
+        if self._last is None or self._last[ESCALATION_SHARE].maximum != allowed:
+            self._last = {**self.readings, ESCALATION_SHARE: CeilingReading(self.escalated_today, allowed, None)}
+        return self._last
 
     def take(self, ruling: Ruling) -> None:
         """Count what a ruling claims."""
+        if ruling.claims:
+            self._last = None
         for claim in ruling.claims:
             if claim.name == ESCALATION_SHARE:
                 self.escalated_today += claim.amount

@@ -74,11 +74,13 @@ class DecisionService:
         outcomes = await self._outcomes(asked, caller)
         too_many = InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))
         outcomes += [too_many] * (len(requests) - len(asked))
+        hits = {outcome.hits for outcome in outcomes if isinstance(outcome, Committed)}
+        traces = {each: await self._traces.of(caller.tenant, each) for each in hits}
         parts: list[bytes] = []
         refused = 0
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, Committed):
-                trace = await self._traces.of(caller.tenant, outcome.hits)
+                trace = traces[outcome.hits]
                 parts += stream_result(request.request_id, outcome.decision, trace, replayed=outcome.replayed)
             else:
                 error = outcome if isinstance(outcome, Exception) else TypeError(outcome)

@@ -177,23 +177,17 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         *map(partition.ceiling, names),
     ]
     lead_key, decision_key = partition.lead(""), partition.decision("")
+    longest = max(batch.decision_seconds, CONTACT_SECONDS)
     leads = []
     for lead in batch.leads:
         keys.append(lead_key + lead.lead_id)
-        keys += [decision_key + decision.decision_id for decision in lead.decisions]
+        decisions = []
+        for each in lead.decisions:
+            keys.append(decision_key + each.decision_id)
+            lifetime = longest if each.contacts else batch.decision_seconds
+            decisions.append((each.fingerprint, each.decision, each.hits, each.inputs, lifetime))
         keys += [event.key for event in lead.events]
         keys += [effect.key for effect in lead.effects]
-        claims = [(index[claim.name], *claim[1:]) for claim in lead.claims]
-        decisions = [
-            (
-                decision.fingerprint,
-                decision.decision,
-                decision.hits,
-                decision.inputs,
-                max(batch.decision_seconds, CONTACT_SECONDS) if decision.contacts else batch.decision_seconds,
-            )
-            for decision in lead.decisions
-        ]
         leads.append(
             (
                 str(lead.version),
@@ -203,12 +197,12 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
                 int(lead.first_today),
                 lead.escalations,
                 lead.share,
-                claims,
+                [(index[claim.name], *claim[1:]) for claim in lead.claims] if lead.claims else (),
                 decisions,
-                [event.payload for event in lead.events],
+                [event.payload for event in lead.events] if lead.events else (),
                 None if lead.next_review_at is None else str(lead.next_review_at),
                 lead.lead_id,
-                [(effect.command, *effect.arguments) for effect in lead.effects],
+                [(effect.command, *effect.arguments) for effect in lead.effects] if lead.effects else (),
             )
         )
     everything = (batch.clock, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), leads)

@@ -7,6 +7,7 @@ many, and days of activity are packed more tightly.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from struct import Struct as Layout
 from typing import Any
 
@@ -162,17 +163,30 @@ def _state(kept: _State) -> LeadState:
     )
 
 
+@lru_cache(maxsize=256)
+def _packed_version(version: str) -> bytes | str:
+    return bytes.fromhex(version) if HASH.fullmatch(version) else version
+
+
+@lru_cache(maxsize=256)
+def _version(name: bytes | str) -> str:
+    return name.hex() if isinstance(name, bytes) else name
+
+
 def _packed_assessment(last: LastAssessment, decided_at: int) -> tuple[Any, ...]:
-    version = last.model_version
-    name = bytes.fromhex(version) if HASH.fullmatch(version) else version
     at = 0 if last.assessed_at == decided_at else last.assessed_at
-    return last.churn_probability, last.source, name, at, last.stands, last.time_to_churn
+    return (
+        last.churn_probability,
+        last.source,
+        _packed_version(last.model_version),
+        at,
+        last.stands,
+        last.time_to_churn,
+    )
 
 
 def _assessment(kept: _Assessment, decided_at: int) -> LastAssessment:
-    name = kept.model_version
-    version = name.hex() if isinstance(name, bytes) else name
-    at = kept.assessed_at or decided_at
+    version, at = _version(kept.model_version), kept.assessed_at or decided_at
     return LastAssessment(kept.churn_probability, kept.source, version, at, kept.stands, kept.time_to_churn)
 
 

@@ -35,6 +35,13 @@ def test_a_bound_is_a_cell_of_its_own() -> None:
     assert [cell(value) for value in values] == [0, 0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("mark", [3, 2**53, 2**53 + 1, -(2**60) - 1])
+def test_a_whole_bound_is_a_cell_of_its_own_where_floats_are_too_far_apart(mark: int) -> None:
+    cell = cell_of(look, [mark])
+    values: list[Any] = [mark - 1, mark, mark + 1]
+    assert [cell(value) for value in values] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("value", "cell"), [("US", "US"), ("", ""), ("DE", None)])
 def test_a_text_is_one_of_those_compared_with_or_none_of_them(value: Any, cell: str | None) -> None:
     assert cell_of(look, ["US", ""])(value) == cell
@@ -44,22 +51,26 @@ def fact(name: str) -> Any:
     return lambda facts: facts[name]
 
 
+PLAIN: list[Any] = list(cells_of(POLICY.rules, {name: fact(name) for name in POLICY.facts}).values())
+SEEN: dict[Any, Any] = {}
+STANDS_FOR: dict[Any, Any] = {}
+
+
 def test_situations_in_the_same_cells_make_the_same_rules_true() -> None:
-    cells: list[Any] = list(cells_of(POLICY.rules, {name: fact(name) for name in POLICY.facts}).values())
     answers = defaultdict(set)
     for facts in vectors(POLICY, 4_000):
-        answers[tuple(cell(facts) for cell in cells)].add(true_rules(POLICY.rules, facts))
+        answers[tuple(cell(facts) for cell in PLAIN)].add(true_rules(POLICY.rules, facts))
     assert {len(found) for found in answers.values()} == {1}
 
 
-def test_the_answer_unused_for_longest_makes_room() -> None:
-    first, second, third = (Answer(frozenset({rule}), (), Stage.NONE, Stage.NONE) for rule in range(3))
+def test_answers_that_nobody_asks_for_make_room() -> None:
+    first, second, third, fourth = (Answer(frozenset({rule}), (), Stage.NONE, Stage.NONE) for rule in range(4))
     answers = Answers(kept=2)
-    answers.keep((1,), first)
-    answers.keep((2,), second)
-    assert answers.get((1,)) is first
-    answers.keep((3,), third)
-    assert (answers.get((1,)), answers.get((2,)), answers.get((3,))) == (first, None, third)
+    for place, answer in enumerate((first, second, third)):
+        answers.keep((place,), answer)
+    assert answers.get((0,)) is first  # of the older generation, and now of the younger
+    answers.keep((3,), fourth)
+    assert [answers.get((place,)) for place in range(4)] == [first, None, third, fourth]
 
 
 CONTACTS = st.lists(
@@ -86,7 +97,10 @@ def test_remembered_cells_are_those_that_are_worked_out(
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", now)
     situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0)
     view = View(situation, now, zones_of(POLICY, situation))
-    assert REMEMBERING.cells(view) == FactSheet(POLICY).cells(view)
+    facts = dict(zip(REMEMBERING.names, REMEMBERING.values(view), strict=True))
+    worked_out, remembered = tuple(cell(facts) for cell in PLAIN), REMEMBERING.cells(view)
+    assert SEEN.setdefault(worked_out, remembered) == remembered
+    assert STANDS_FOR.setdefault(remembered, worked_out) == worked_out
 
 
 OWN_LIMITS = [limit for limit in POLICY.limits if not limit.tenant]

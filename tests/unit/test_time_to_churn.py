@@ -19,7 +19,7 @@ from model.survival.curves import EDGES, PERIODS, days_until
 from model.survival.estimate import HAZARD_FILES, ChurnTimes, Estimate, NoEstimateReason, unpacked
 from model.survival.hazard import PERIOD_INPUT, HazardTrees, by_period, hazard_trees, person_periods
 from model.survival.training import train_time_to_churn, without_estimate
-from model.trees import trees_of
+from model.trees import questions_of, trees_of
 from server.models import SHIPPED
 
 INPUTS = len(NUMERIC) + len(CATEGORIES)
@@ -37,7 +37,9 @@ def leads(count: int) -> FloatArray:
 def flat(hazard: float) -> HazardTrees:
     """Return a model in which everybody leaves with the same probability in every period."""
     table = np.full((16, PERIODS), np.log(hazard / (1 - hazard)))
-    return HazardTrees(np.zeros(4, np.intp), np.full(4, np.inf, np.float32), table, np.zeros(1, np.intp), 0.0)
+    return HazardTrees(
+        questions_of(np.zeros((4, 1), np.intp), np.full((4, 1), np.inf, np.float32)), table, np.zeros(1, np.intp), 0.0
+    )
 
 
 def test_the_tables_give_what_catboost_gives() -> None:
