@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from server.store.connection import connect
+from server.store.effects import remember_new
 from server.store.keys import Partition
 from server.store.partition import CommitBatch, DecisionWrite, LeadWrite, commit
 
@@ -38,6 +39,38 @@ async def test_a_request_that_was_decided_for_another_lead_is_refused(store_url:
     first, second = (replace(named(WRITE), decisions=[DECISION]) for _ in range(2))
     answers = await committed(store_url, tenant, first, second)
     assert (answers[0].count("-"), answers[1]) == (1, "DUPLICATE")
+
+
+async def test_what_two_leads_of_a_batch_would_both_set_for_the_first_time_is_set_by_the_first(
+    store_url: str, tenant: str
+) -> None:
+    outcome = remember_new(Partition(tenant, 0).outcome("sale"), b"fingerprint", 60)
+    first, second = (replace(named(WRITE), effects=[outcome]) for _ in range(2))
+    assert await committed(store_url, tenant, first, second) == ["", "DUPLICATE"]
+
+
+async def test_more_leads_than_one_command_takes_are_all_written(store_url: str, tenant: str) -> None:
+    """A command of the script takes 4,000 values: a lead's record is two of them, its review two, its request one."""
+    count, partition = 4_001, Partition(tenant, 0)
+    leads = [
+        replace(
+            WRITE, lead_id=f"lead-{each}", decisions=[replace(DECISION, decision_id=f"d{each}")], next_review_at=each
+        )
+        for each in range(count)
+    ]
+    answers = await committed(store_url, tenant, *leads)
+    connections = connect(store_url, timeout_seconds=5)
+    client = connections.commit
+    log = [log_id.decode() for log_id, _ in await client.xrange(partition.log)]
+    records = await client.mget([partition.lead(lead.lead_id) for lead in leads])
+    due = await client.zrange(partition.due, 0, -1)
+    await connections.aclose()
+    assert answers == log
+    assert records == [f"1 {log_id}\nrecord".encode() for log_id in log]
+    assert due == [lead.lead_id.encode() for lead in leads]
+    assert await committed(store_url, tenant, *leads[:1], *leads[-1:]) == ["CONFLICT"] * 2
+    again = [replace(lead, version=1) for lead in (leads[0], leads[-1])]
+    assert await committed(store_url, tenant, *again) == ["DUPLICATE"] * 2
 
 
 async def test_the_share_of_escalations_is_counted_where_it_is_written(store_url: str, tenant: str) -> None:
