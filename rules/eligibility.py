@@ -7,7 +7,7 @@ from rules.compiled import Candidate, HoursRule, LimitRule
 from rules.decision import Situation
 from rules.hours import is_blocked, next_change
 from rules.sheet import applies, instants_of, lead_window
-from rules.windows import count, released_at
+from rules.windows import Use, use_of
 
 MAX_STEPS = 200
 
@@ -17,13 +17,6 @@ class Granted(NamedTuple):
 
     channel: int
     playbook: int
-
-
-class Use(NamedTuple):
-    """How many contacts a limit counts now, and the first instant from now on at which one more fits; None: there never is one."""
-
-    used: int
-    free_from: int | None
 
 
 class Horizon:
@@ -66,8 +59,7 @@ class Horizon:
 
     def _of_lead(self, limit: LimitRule, added: int) -> Use:
         instants = instants_of(limit, self.situation) + [self.now] * added
-        window = lead_window(limit, self.situation)
-        return Use(count(window, instants, self.now), released_at(window, instants, limit.maximum, self.now))
+        return use_of(lead_window(limit, self.situation), instants, limit.maximum, self.now)
 
     def _of_tenant(self, limit: LimitRule, added: int) -> Use:
         reading = self.situation.ceilings.get(limit.name)

@@ -48,8 +48,15 @@ def count(window: CountingWindow, instants: Sequence[int], at: int) -> int:
     return sum(1 for instant in instants if instant >= start)
 
 
-def released_at(window: CountingWindow, instants: Sequence[int], maximum: int, at: int) -> int | None:
-    """Return the first instant from `at` on with fewer than `maximum` in the window; None if there never is one.
+class Use(NamedTuple):
+    """How many contacts a limit counts, and the first instant from then on at which one more fits; None: there never is one."""
+
+    used: int
+    free_from: int | None
+
+
+def use_of(window: CountingWindow, instants: Sequence[int], maximum: int, at: int) -> Use:
+    """Return how far a limit is used up.
 
     Args:
         window: Resolved for the lead.
@@ -58,12 +65,13 @@ def released_at(window: CountingWindow, instants: Sequence[int], maximum: int, a
         at: Now.
 
     """
-    if maximum == 0:
-        return None
     start = window.start(at)
     counted = [instant for instant in instants if instant >= start]
-    if len(counted) < maximum:
-        return at
+    used = len(counted)
+    if maximum == 0:
+        return Use(used, None)
+    if used < maximum:
+        return Use(used, at)
     if window.length_ms:
-        return counted[len(counted) - maximum] + window.length_ms
-    return period(window.zone, window.calendar, at)[1]
+        return Use(used, counted[used - maximum] + window.length_ms)
+    return Use(used, period(window.zone, window.calendar, at)[1])

@@ -12,22 +12,14 @@ from keepwell.v1.decision_pb2 import ChurnRiskAssessment, TimeToChurn
 
 from model.explanation import Explanation
 from model.survival.estimate import BEYOND, PACKED, NoEstimateReason, PackedEstimate, unpacked
+from server.convert.pieces import BYTES, DOUBLE, VARINT, tag
 
-VARINT, DOUBLE, BYTES = 0, 1, 2  # wire types
-
-
-def _tag(message: Any, field: str, wire_type: int) -> int:
-    """Return the byte before a field; one is enough for fields up to 15."""
-    number: int = message.DESCRIPTOR.fields_by_name[field].number
-    return number << 3 | wire_type
-
-
-PROBABILITY = _tag(ChurnRiskAssessment, "churn_probability", DOUBLE)
-MEDIAN = _tag(ChurnRiskAssessment, "expected_days_to_churn", DOUBLE)
-TIME = _tag(ChurnRiskAssessment, "time_to_churn", BYTES)
-EARLY, LATE = (_tag(TimeToChurn, name, DOUBLE) for name in ("early_days", "late_days"))
-WITHIN = tuple(_tag(TimeToChurn, f"probability_{days}_days", DOUBLE) for days in (7, 30, 90))
-REASON = _tag(ChurnRiskAssessment, "no_estimate_reason", VARINT)
+PROBABILITY = tag(ChurnRiskAssessment, "churn_probability", DOUBLE)
+MEDIAN = tag(ChurnRiskAssessment, "expected_days_to_churn", DOUBLE)
+TIME = tag(ChurnRiskAssessment, "time_to_churn", BYTES)
+EARLY, LATE = (tag(TimeToChurn, name, DOUBLE) for name in ("early_days", "late_days"))
+WITHIN = tuple(tag(TimeToChurn, f"probability_{days}_days", DOUBLE) for days in (7, 30, 90))
+REASON = tag(ChurnRiskAssessment, "no_estimate_reason", VARINT)
 # By how many of a lead's three times lie before the horizon; they ascend: early, median, late.
 BAND_FIELDS = (0, 1, 1, 2)
 LAYOUTS = tuple(

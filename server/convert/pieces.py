@@ -1,6 +1,15 @@
 """Messages in pieces: protobuf reads the pieces of a message that lie behind each other as one."""
 
 from functools import lru_cache
+from typing import Any
+
+VARINT, DOUBLE, BYTES = 0, 1, 2  # wire types
+
+
+def tag(message: Any, field: str, wire_type: int) -> int:
+    """Return the byte that a message's field begins with; one is enough for fields up to 15."""
+    number: int = message.DESCRIPTOR.fields_by_name[field].number
+    return number << 3 | wire_type
 
 
 @lru_cache(maxsize=8_192)

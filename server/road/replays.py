@@ -17,6 +17,9 @@ async def settle_replays(
     """Answer the requests that were decided before, and return the rest."""
     rest = []
     for part, snapshot in zip(parts, snapshots, strict=True):
+        if not any(snapshot.decisions):
+            rest.append((part, snapshot))
+            continue
         known = dict(zip(part.query.decision_ids, snapshot.decisions, strict=True))
         fresh: list[Job] = []
         replays: list[tuple[Job, bytes]] = []

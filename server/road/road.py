@@ -33,7 +33,7 @@ from server.road.settings import RoadSettings
 from server.road.settling import settle, settle_answers
 from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World
 from server.store.connection import Store
-from server.store.keys import Partition, partition_of
+from server.store.keys import Partition, partition_number, partition_of
 from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather
 from server.worker import Worker
 
@@ -218,11 +218,13 @@ class Road:
         return await self._commit(computed)
 
     def _parts(self, jobs: list[Job]) -> list[Part]:
-        groups: dict[tuple[Partition, str], list[Job]] = {}
+        groups: dict[tuple[str, int, str], list[Job]] = {}
         for job in jobs:
-            partition = partition_of(job.tenant, job.lead_id, self._settings.partitions)
-            groups.setdefault((partition, job.clock), []).append(job)
-        return [self._part(partition, clock, group) for (partition, clock), group in groups.items()]
+            number = partition_number(job.lead_id, self._settings.partitions)
+            groups.setdefault((job.tenant, number, job.clock), []).append(job)
+        return [
+            self._part(Partition(tenant, number), clock, group) for (tenant, number, clock), group in groups.items()
+        ]
 
     def _part(self, partition: Partition, clock: str, jobs: list[Job]) -> Part:
         policy = self._policy_of(partition.tenant)

@@ -191,9 +191,14 @@ class Partition(NamedTuple):
         return f"{self.tag}:day:{yyyymmdd}"
 
 
+def partition_number(lead_id: str, partitions: int) -> int:
+    """Return the number of the partition that a lead belongs to, for good."""
+    return 0 if partitions == 1 else crc32(lead_id.encode()) % partitions
+
+
 def partition_of(tenant: str, lead_id: str, partitions: int) -> Partition:
     """Return the partition that a lead belongs to, for good."""
-    return Partition(tenant, crc32(lead_id.encode()) % partitions)
+    return Partition(tenant, partition_number(lead_id, partitions))
 
 
 def request_key(tenant: str, request_id: str) -> str:

@@ -1,0 +1,62 @@
+"""A decision that is put together from pieces reads as what was decided."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from keepwell.v1 import decision_pb2 as contract
+from msgspec.structs import replace
+
+from rules.decision import Assessment, Decision, InterventionAction, Suppression
+from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
+from server.convert.decision import encode_decision
+from server.road.assess import Assessed
+from server.road.sample import Behaviour
+
+NOW = 1_772_366_400_000
+CALL = InterventionAction("d.1", Channel.PHONE, "save-call", 1, NOW, NOW + 500, 2.5, 120.25, "EUR", "critical.calls")
+WITHHELD = Suppression(Channel.SMS, "nudge", ReasonCode.LIMIT_CHANNEL, "limit.sms", "sms", 2.0, 2.0, NOW + 60_000)
+ASSESSMENT = Assessment(0.875, AssessmentSource.CALLER, "", NOW)
+DECISION = Decision(
+    "d", "anna", Verdict.CONTACT, Stage.CRITICAL_RISK, ASSESSMENT, (CALL,), (WITHHELD,), None, Cause.REQUEST,
+    "treatment", "default", "v1", (), NOW, None,
+)  # fmt: skip
+ASSESSED = Assessed(ASSESSMENT, Behaviour(b"", (), None), 0)
+
+
+def read(decision: Decision) -> contract.Decision:
+    return contract.Decision.FromString(encode_decision(decision, ASSESSED))
+
+
+def seconds(count: int, nanos: int = 0) -> Timestamp:
+    return Timestamp(seconds=count, nanos=nanos)
+
+
+def test_a_contact_reads_as_it_was_granted() -> None:
+    (action,) = read(DECISION).interventions
+    assert action == contract.InterventionAction(
+        intervention_id="d.1",
+        channel=contract.INTERVENTION_CHANNEL_PHONE,
+        playbook="save-call",
+        priority=1,
+        not_before=seconds(1_772_366_400),
+        expire_time=seconds(1_772_366_400, 500_000_000),
+        cost=2.5,
+        expected_value=120.25,
+        currency="EUR",
+        rule="critical.calls",
+    )
+
+
+def test_a_contact_of_unknown_value_says_so_and_one_of_none_says_zero() -> None:
+    unknown, none = (
+        read(replace(DECISION, interventions=(replace(CALL, expected_value=value),))) for value in (None, 0.0)
+    )
+    assert not unknown.interventions[0].HasField("expected_value")
+    assert none.interventions[0].HasField("expected_value")
+
+
+def test_contacts_and_what_was_withheld_keep_their_order() -> None:
+    second = replace(CALL, intervention_id="d.2", channel=Channel.EMAIL, priority=2, cost=0.0, currency="")
+    decision = read(replace(DECISION, interventions=(CALL, second)))
+    assert [action.intervention_id for action in decision.interventions] == ["d.1", "d.2"]
+    assert (decision.decision_id, decision.lead_id, decision.assessment.churn_probability) == ("d", "anna", 0.875)
+    (withheld,) = decision.suppressions
+    assert (withheld.limit_name, withheld.observed, withheld.next_eligible_time) == ("sms", 2.0, seconds(1_772_366_460))
