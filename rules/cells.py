@@ -78,6 +78,22 @@ class Group:
         return known
 
 
+class CeilingCells:
+    """Cells of tenant-wide limits: remembered for as long as the readings are the same object, as they are for most leads of a batch."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._cells = cells
+        self._ceilings: object = None
+        self._known: Cells = ()
+
+    def __call__(self, view: View) -> Cells:
+        """Return the cells of one situation."""
+        ceilings = view.situation.ceilings
+        if ceilings is not self._ceilings:
+            self._ceilings, self._known = ceilings, tuple([cell(view) for cell in self._cells])
+        return self._known
+
+
 class Answers:
     """What the engine answered, by cells, in two generations: when the younger is full, what nobody asked for in the older one goes."""
 

@@ -101,6 +101,7 @@ def _profile_known(field: str) -> FactFunction:
 
 # Facts of the clock, of a lead's past and of contacts: their cells are remembered by what they follow from (cells.py).
 CLOCK_FACTS = frozenset({"zone.known", "local.hour", "local.hour.known", "local.weekday", "local.weekday.known"})
+CEILING_FACTS = frozenset({"escalation_share.left"})  # besides those of tenant-wide limits
 HISTORY_FACTS = frozenset({"previous.stage", "below_stage_ms", "escalated_before_ms"})
 CONTACT_FACTS: Mapping[str, int] = {"contacts.last_24h": DAY_MS, "contacts.last_7d": 7 * DAY_MS}  # and how far back
 

@@ -10,12 +10,13 @@ from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import lru_cache
 
-from rules.cells import Cause, Cell, Cells, Group, cells_of
+from rules.cells import Cause, CeilingCells, Cell, Cells, Group, cells_of
 from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
 from rules.counts import ContactCounts, Counted
 from rules.decision import Situation
 from rules.facts import (
     ATTRIBUTE,
+    CEILING_FACTS,
     CLOCK_FACTS,
     CONSENT,
     CONTACT_FACTS,
@@ -138,7 +139,9 @@ class FactSheet:
         groups: list[Cell] = [
             Group(cause, [cells[name] for name in cells if name in names]) for cause, names in grouped
         ]
-        in_groups = frozenset().union(*(names for _, names in grouped))
+        ceilings = {limit.fact for limit in policy.limits if limit.tenant} | CEILING_FACTS
+        groups.append(CeilingCells([cells[name] for name in cells if name in ceilings]))
+        in_groups = ceilings.union(*(names for _, names in grouped))
         return groups + [cell for name, cell in cells.items() if name not in in_groups]
 
     def cells(self, view: View) -> Cells:

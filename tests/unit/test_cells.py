@@ -10,7 +10,7 @@ from rules.canary import vectors
 from rules.cells import Answers, cell_of, cells_of
 from rules.compiler import compile_policy
 from rules.counts import ContactCounts, Counted
-from rules.decision import Assessment, Situation
+from rules.decision import Assessment, CeilingReading, Situation
 from rules.facts import View
 from rules.lead import Consent, Contact, LeadProfile, LeadState
 from rules.reference import true_rules
@@ -87,15 +87,25 @@ CONSENTS = st.dictionaries(
     now=st.integers(NOW, NOW + 2 * DAY),
     contacts=CONTACTS,
     consent=CONSENTS,
+    used=st.sampled_from([-3, -2, -1, 0]),
+    escalated=st.integers(0, 1),
 )
 @settings(max_examples=300)
 def test_remembered_cells_are_those_that_are_worked_out(
-    zone: str, country: str, now: int, contacts: list[Contact], consent: dict[int, Consent]
+    zone: str,
+    country: str,
+    now: int,
+    contacts: list[Contact],
+    consent: dict[int, Consent],
+    used: int,
+    escalated: int,
 ) -> None:
+    ceilings = {each.name: CeilingReading(each.maximum + used, each.maximum, None) for each in POLICY.ceilings}
+    ceilings["escalation_share"] = CeilingReading(escalated, 1, None)
     state = LeadState(contacts=tuple(sorted(contacts)), consent=consent)
     profile = LeadProfile(time_zone=zone, country=country)
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", now)
-    situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0)
+    situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0, ceilings)
     view = View(situation, now, zones_of(POLICY, situation))
     facts = dict(zip(REMEMBERING.names, REMEMBERING.values(view), strict=True))
     worked_out, remembered = tuple(cell(facts) for cell in PLAIN), REMEMBERING.cells(view)
