@@ -176,36 +176,36 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         partition.due,
         *map(partition.ceiling, names),
     ]
-    lead_key, decision_key = partition.lead(""), partition.decision("")
+    lead_key, decision_key, written = partition.lead(""), partition.decision(""), batch.leads
+    decisions = [decision for lead in written for decision in lead.decisions]
+    keys += [lead_key + lead.lead_id for lead in written]
+    keys += [decision_key + decision.decision_id for decision in decisions]
+    keys += [event.key for lead in written for event in lead.events]
+    keys += [effect.key for lead in written for effect in lead.effects]
+    of_leads = (
+        [lead.lead_id for lead in written],
+        [str(lead.version) for lead in written],
+        [str(lead.version + 1) for lead in written],
+        [lead.record for lead in written],
+        [False if lead.valid_until is None else lead.valid_until for lead in written],
+        [int(lead.first_today) for lead in written],
+        [lead.escalations for lead in written],
+        [lead.share for lead in written],
+        [[(index[claim.name], *claim[1:]) for claim in lead.claims] or False for lead in written],
+        [len(lead.decisions) for lead in written],
+        [[event.payload for event in lead.events] or False for lead in written],
+        [False if lead.next_review_at is None else str(lead.next_review_at) for lead in written],
+        [[(effect.command, *effect.arguments) for effect in lead.effects] or False for lead in written],
+    )
     longest = max(batch.decision_seconds, CONTACT_SECONDS)
-    leads = []
-    for lead in batch.leads:
-        keys.append(lead_key + lead.lead_id)
-        decisions = []
-        for each in lead.decisions:
-            keys.append(decision_key + each.decision_id)
-            lifetime = longest if each.contacts else batch.decision_seconds
-            decisions.append((each.fingerprint, each.decision, each.hits, each.inputs, lifetime))
-        keys += [event.key for event in lead.events]
-        keys += [effect.key for effect in lead.effects]
-        leads.append(
-            (
-                str(lead.version),
-                str(lead.version + 1),
-                lead.record,
-                lead.valid_until,
-                int(lead.first_today),
-                lead.escalations,
-                lead.share,
-                [(index[claim.name], *claim[1:]) for claim in lead.claims] if lead.claims else (),
-                decisions,
-                [event.payload for event in lead.events] if lead.events else (),
-                None if lead.next_review_at is None else str(lead.next_review_at),
-                lead.lead_id,
-                [(effect.command, *effect.arguments) for effect in lead.effects] if lead.effects else (),
-            )
-        )
-    everything = (batch.clock, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), leads)
+    of_decisions = (
+        [decision.fingerprint for decision in decisions],
+        [decision.decision for decision in decisions],
+        [decision.hits for decision in decisions],
+        [decision.inputs for decision in decisions],
+        [longest if decision.contacts else batch.decision_seconds for decision in decisions],
+    )
+    everything = (batch.clock, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), of_leads, of_decisions)
     # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
     return [COMMIT_SHA, len(keys), *keys, msgpack.packb(everything, use_bin_type=False)]
 
