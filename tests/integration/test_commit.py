@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from server.store.connection import connect
-from server.store.effects import remember_new
+from server.store.effects import remember, remember_new
 from server.store.keys import Partition
-from server.store.partition import CommitBatch, DecisionWrite, LeadWrite, commit
+from server.store.partition import CommitBatch, DecisionWrite, EventWrite, LeadWrite, commit
 
 WRITE = LeadWrite("lead", 0, b"record", None, True, 0, 0.05, [], [])
 DECISION = DecisionWrite("known", bytes(16), b"d", b"v:", b"i")
@@ -47,6 +47,28 @@ async def test_what_two_leads_of_a_batch_would_both_set_for_the_first_time_is_se
     outcome = remember_new(Partition(tenant, 0).outcome("sale"), b"fingerprint", 60)
     first, second = (replace(named(WRITE), effects=[outcome]) for _ in range(2))
     assert await committed(store_url, tenant, first, second) == ["", "DUPLICATE"]
+
+
+async def test_a_refused_lead_leaves_the_keys_of_the_one_behind_it_alone(store_url: str, tenant: str) -> None:
+    partition = Partition(tenant, 0)
+
+    def whole(name: str, version: int) -> LeadWrite:
+        decision, event = replace(DECISION, decision_id=name), EventWrite(partition.event(name, "e"), b"payload")
+        effect = remember(partition.intervention(name), name.encode())
+        return replace(WRITE, lead_id=name, version=version, decisions=[decision], events=[event], effects=[effect])
+
+    answers = await committed(store_url, tenant, whole("refused", 7), whole("written", 0))
+    connections = connect(store_url, timeout_seconds=5)
+    keys = [
+        [partition.lead(name), partition.decision(name), partition.event(name, "e"), partition.intervention(name)]
+        for name in ("refused", "written")
+    ]
+    there = [[await connections.commit.exists(key) for key in of_lead] for of_lead in keys]
+    locator = await connections.commit.get(partition.decision("written"))
+    await connections.aclose()
+    assert answers[0] == "CONFLICT"
+    assert there == [[0, 0, 0, 0], [1, 1, 1, 1]]
+    assert locator == bytes(16) + f"{answers[1]} written".encode()
 
 
 async def test_more_leads_than_one_command_takes_are_all_written(store_url: str, tenant: str) -> None:

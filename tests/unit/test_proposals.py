@@ -1,0 +1,90 @@
+"""What rules propose, what speaks against it, and whether that passes with time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rules.compiler import compile_policy
+from rules.decide import Decider
+from rules.decision import Assessment, Decision, Situation
+from rules.lead import Consent, Contact, LeadProfile, LeadState, playbook_code
+from rules.source import read_policy
+from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, ReasonCode, Verdict
+
+HOUR = 3_600_000
+NOON = 1_772_366_400_000  # 2026-03-01T12:00:00Z, 13:00 in Berlin
+HEAD = """
+schema: keepwell.policy/v1
+name: proposals
+interventions:
+  early_warning: [{channel: email, playbook: news, cost: 1}]
+  active_risk: [{channel: email, playbook: news}]
+  critical_risk: [{channel: email, playbook: news}]
+max_interventions: {early_warning: 2}
+"""
+ONE_A_DAY = "limits: [{name: daily, channel: email, max: 1, window: {rolling: 24h}, when_blocked: defer}]\n"
+
+
+@contextmanager
+def deciding(rest: str) -> Iterator[Decider]:
+    decider = Decider(compile_policy(read_policy(HEAD + rest), "v"), sample_every=1)
+    try:
+        yield decider
+        assert (decider.faults, decider.disagreements) == (0, 0)
+    finally:
+        decider.close()
+
+
+def decided(rest: str, state: LeadState = LeadState(), country: str = "") -> Decision:  # noqa: B008 (a value)
+    assessment = Assessment(0.5, AssessmentSource.CALLER, "", NOON)
+    profile = LeadProfile(time_zone="Europe/Berlin", country=country, value=10.0)
+    with deciding(rest) as decider:
+        return decider.decide(Situation("d", "lead", NOON, Cause.REQUEST, profile, state, assessment, 100.0)).decision
+
+
+MAILED = LeadState(contacts=(Contact(NOON - HOUR, Channel.EMAIL, playbook_code("other"), 1),))
+
+
+def test_what_two_rules_propose_is_granted_once_by_the_first_of_them() -> None:
+    again = """
+rules:
+  - name: again
+    when: {all: [{fact: lead.value, gt: 1}]}
+    then: {grant: {channel: email, playbook: news, cost: 9}}
+"""
+    (action,) = decided(again).interventions
+    assert (action.rule, action.cost) == ("grant.early_warning.email.news", 1.0)
+
+
+def test_what_is_full_passes_and_is_put_off() -> None:
+    decision = decided(ONE_A_DAY, MAILED)
+    (withheld,) = decision.suppressions
+    assert (decision.verdict, withheld.reason) == (Verdict.DEFER, ReasonCode.LIMIT_CHANNEL)
+    assert withheld.next_eligible_at == NOON + 23 * HOUR
+
+
+def test_beside_what_never_passes_a_full_limit_has_no_time() -> None:
+    consent = {int(Channel.EMAIL): Consent(ConsentState.WITHDRAWN, "call", 1)}
+    decision = decided(ONE_A_DAY, LeadState(contacts=MAILED.contacts, consent=consent))
+    assert decision.verdict is Verdict.SUPPRESS
+    assert {(each.reason, each.next_eligible_at) for each in decision.suppressions} == {
+        (ReasonCode.OPTED_OUT, None),
+        (ReasonCode.LIMIT_CHANNEL, None),
+    }
+
+
+def test_quiet_hours_that_drop_a_contact_say_when_they_end_and_put_nothing_off() -> None:
+    quiet = 'quiet_hours: [{channels: [email], local: "12:00-15:00", when_blocked: %s}]\n'
+    dropped, deferred = decided(quiet % "suppress"), decided(quiet % "defer")
+    assert (dropped.verdict, deferred.verdict) == (Verdict.SUPPRESS, Verdict.DEFER)
+    times = {each.next_eligible_at for decision in (dropped, deferred) for each in decision.suppressions}
+    assert times == {NOON + 2 * HOUR}
+
+
+def test_a_limit_that_ends_inside_the_legal_hours_of_another_country_ends_there() -> None:
+    legal = 'legal_hours: [{channels: [email], countries: [US], local: "15:00-21:00"}]\n'
+    mailed = LeadState(contacts=(Contact(NOON - 23 * HOUR, Channel.EMAIL, playbook_code("other"), 1),))
+    times = {
+        country: {each.next_eligible_at for each in decided(ONE_A_DAY + legal, mailed, country).suppressions}
+        for country in ("DE", "US")
+    }
+    assert times == {"DE": {NOON + HOUR}, "US": {NOON + 2 * HOUR}}
