@@ -1,0 +1,57 @@
+"""A batch is taken through each step together; what fails in one fails one job alone."""
+
+import asyncio
+
+from model.fallback import FallbackScorer
+from rules.compiler import compile_policy
+from rules.decide import Decider
+from rules.decision import Decision
+from rules.source import read_policy
+from server.convert.decision import encode_decision
+from server.policies import SHIPPED
+from server.road.assess import NO_REUSE, Assessed, Model
+from server.road.compute import plan
+from server.road.day import day_of
+from server.road.job import Committed, DecideInput, Job, Ticket
+from server.road.world import LeadPlan, LeadWork, Policy, Tally, World
+from server.store.keys import Partition
+from server.store.partition import NEW_LEAD
+
+NOW = 1_772_366_400_000
+
+
+def encode_all_but_bad(decision: Decision, assessed: Assessed) -> bytes:
+    if decision.lead_id == "bad":
+        raise ValueError("cannot be written")
+    return encode_decision(decision, assessed)
+
+
+def job(lead_id: str, loop: asyncio.AbstractEventLoop) -> Job:
+    made = Job("t", "store", lead_id, Ticket(1, loop), 0)
+    made.request = DecideInput(lead_id, f"decision-{lead_id}", bytes(16), churn_probability=0.2)
+    return made
+
+
+def planned(*lead_ids: str) -> list[LeadPlan]:
+    loop = asyncio.new_event_loop()
+    decider = Decider(compile_policy(read_policy(SHIPPED.read_text()), "v"))
+    world = World(
+        "t", Policy("p", "v", "", decider, (), 0.05), Model(FallbackScorer()), NOW, day_of(NOW, "UTC"),
+        encode_all_but_bad, NO_REUSE,
+    )  # fmt: skip
+    work = [LeadWork(name, NEW_LEAD, [job(name, loop)], Partition("t", 0), {}) for name in lead_ids]
+    try:
+        return plan(world, work, Tally({}, 0, 0))
+    finally:
+        decider.close()
+        loop.close()
+
+
+def test_a_decision_that_cannot_be_encoded_fails_alone() -> None:
+    first, bad, last = planned("first", "bad", "last")
+    for lead, name in ((first, "first"), (last, "last")):
+        assert lead.write is not None
+        assert [written.decision_id for written in lead.write.decisions] == [f"decision-{name}"]
+        assert isinstance(lead.outcomes[0][1], Committed)
+    assert bad.write is None
+    assert [str(outcome) for _, outcome in bad.outcomes] == ["cannot be written"]
