@@ -133,9 +133,8 @@ class Scorer:
 
     def encode(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> FloatArray:
         """Return the model's inputs, (n, k + c): the numbers, and each category as its smoothed churn rate in training."""
-        encoded = {
-            row: self._encoded(row) for row in set(categories)
-        }  # few leads of a batch have categories of their own
+        # Few leads of a batch have categories of their own.
+        encoded = {row: self._encoded(row) for row in set(categories)}
         return np.concatenate([numeric, np.array([encoded[row] for row in categories])], axis=1)
 
     def _encoded(self, row: tuple[str, ...]) -> list[float]:

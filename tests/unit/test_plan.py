@@ -26,32 +26,40 @@ def encode_all_but_bad(decision: Decision, assessed: Assessed) -> bytes:
     return encode_decision(decision, assessed)
 
 
-def job(lead_id: str, loop: asyncio.AbstractEventLoop) -> Job:
-    made = Job("t", "store", lead_id, Ticket(1, loop), 0)
+def job(lead_id: str, loop: asyncio.AbstractEventLoop, *, preview: bool) -> Job:
+    made = Job("t", "store", lead_id, Ticket(1, loop), 0, preview=preview)
     made.request = DecideInput(lead_id, f"decision-{lead_id}", bytes(16), churn_probability=0.2)
     return made
 
 
-def planned(*lead_ids: str) -> list[LeadPlan]:
+def planned(*lead_ids: str, tally: Tally, preview: bool = False) -> list[LeadPlan]:
     loop = asyncio.new_event_loop()
     decider = Decider(compile_policy(read_policy(SHIPPED.read_text()), "v"))
     world = World(
         "t", Policy("p", "v", "", decider, (), 0.05), Model(FallbackScorer()), NOW, day_of(NOW, "UTC"),
         encode_all_but_bad, NO_REUSE,
     )  # fmt: skip
-    work = [LeadWork(name, NEW_LEAD, [job(name, loop)], Partition("t", 0), {}) for name in lead_ids]
+    work = [LeadWork(name, NEW_LEAD, [job(name, loop, preview=preview)], Partition("t", 0), {}) for name in lead_ids]
     try:
-        return plan(world, work, Tally({}, 0, 0))
+        return plan(world, work, tally)
     finally:
         decider.close()
         loop.close()
 
 
 def test_a_decision_that_cannot_be_encoded_fails_alone() -> None:
-    first, bad, last = planned("first", "bad", "last")
+    first, bad, last = planned("first", "bad", "last", tally=Tally({}, 0, 0))
     for lead, name in ((first, "first"), (last, "last")):
         assert lead.write is not None
         assert [written.decision_id for written in lead.write.decisions] == [f"decision-{name}"]
         assert isinstance(lead.outcomes[0][1], Committed)
     assert bad.write is None
     assert [str(outcome) for _, outcome in bad.outcomes] == ["cannot be written"]
+
+
+def test_a_preview_counts_for_nobody() -> None:
+    tally = Tally({}, 0, 0)
+    (previewed,) = planned("lead", tally=tally, preview=True)
+    assert (previewed.write, tally.leads_today) == (None, 0)
+    planned("lead", tally=tally)
+    assert tally.leads_today == 1
