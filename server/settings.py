@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     # How long a model's assessment is used again while nothing that it saw has changed, within one UTC day; 0: never.
     assessment_reuse_seconds: int = Field(default=300, ge=0, le=86_400)
     batch_leads: int = Field(default=256, ge=1, le=1024)
-    batch_wait_ms: float = Field(default=20.0, ge=0, le=50)
+    # The longest that callers wait for company; they go as soon as all who are expected are there, or nobody comes any more.
+    batch_wait_ms: float = Field(default=40.0, ge=0, le=50)
     pending_decisions: int = Field(default=4096, ge=1, le=100_000)
     # 64 calls in flight were refused under a bound of 100: a finished stream counts until both sides have forgotten it.
     streams_per_connection: int = Field(default=1_000, ge=1, le=10_000)

@@ -7,7 +7,6 @@ Deciding runs in one worker thread; the event loop reads what was sent, and move
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -17,7 +16,6 @@ from redis.exceptions import TimeoutError as StoreTimeoutError
 
 from server.errors import (
     CommitUnknownError,
-    OverloadedError,
     StateUnavailableError,
 )
 from server.metrics import BATCH_LEADS
@@ -31,14 +29,13 @@ from server.road.reading import read
 from server.road.replays import settle_replays
 from server.road.settings import RoadSettings
 from server.road.settling import settle, settle_answers
+from server.road.waiting import WaitingRoom
 from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World
 from server.store.connection import Store
 from server.store.keys import Partition, partition_number, partition_of
 from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather
 from server.worker import Worker
 
-SPARE_PART = 4
-TICK_SECONDS = 0.001
 log = structlog.get_logger()
 
 
@@ -64,11 +61,8 @@ class Road:
         self._guard = guard
         self._worker = worker
         self._publish = publish
-        self._pending: deque[Job] = deque()
-        self._spare: deque[Job] = deque()  # what nobody waits for
-        self._work = asyncio.Event()
+        self._waiting = WaitingRoom(settings)
         self._driver: asyncio.Task[None] | None = None
-        self._last_batch = 0
 
     def start(self) -> None:
         """Open the road."""
@@ -101,7 +95,7 @@ class Road:
             Job(tenant, clock, lead_id, ticket, place, unread=unread, preview=preview, note=note)
             for place, (lead_id, unread) in enumerate(asked)
         ]
-        return await self._travel(jobs, ticket, self._spare if spare else self._pending)
+        return await self._travel(jobs, ticket, spare=spare)
 
     async def change(self, tenant: str, clock: str, changes: Sequence[tuple[str, Change]]) -> list[Outcome]:
         """Return one outcome a (lead id, change) pair; a change that returns the record it was given writes nothing."""
@@ -109,13 +103,13 @@ class Road:
         jobs = [
             Job(tenant, clock, lead_id, ticket, place, change=change) for place, (lead_id, change) in enumerate(changes)
         ]
-        return await self._travel(jobs, ticket, self._pending)
+        return await self._travel(jobs, ticket)
 
     async def record(self, tenant: str, clock: str, events: Sequence[EventInput]) -> list[Outcome]:
         """Return one outcome an event: Recorded, or why it was refused."""
         ticket = Ticket(len(events), asyncio.get_running_loop())
         jobs = [Job(tenant, clock, event.lead_id, ticket, place, event=event) for place, event in enumerate(events)]
-        return await self._travel(jobs, ticket, self._pending)
+        return await self._travel(jobs, ticket)
 
     async def amend(self, tenant: str, clock: str, amendments: Sequence[tuple[str, Amendment]]) -> list[Outcome]:
         """Return one outcome a (lead id, amendment) pair: Amended, or why it was refused."""
@@ -124,7 +118,7 @@ class Road:
             Job(tenant, clock, lead_id, ticket, place, amendment=amendment)
             for place, (lead_id, amendment) in enumerate(amendments)
         ]
-        return await self._travel(jobs, ticket, self._pending)
+        return await self._travel(jobs, ticket)
 
     async def look(self, tenant: str, clock: str, lead_id: str) -> Changed:
         """Return a lead's record as it is now."""
@@ -140,13 +134,10 @@ class Road:
         (snapshot,) = await self._gather([part.query])
         return tally_of(part.query, snapshot), snapshot.now, snapshot.leads[0]
 
-    async def _travel(self, jobs: list[Job], ticket: Ticket, queue: deque[Job]) -> list[Outcome]:
+    async def _travel(self, jobs: list[Job], ticket: Ticket, *, spare: bool = False) -> list[Outcome]:
         if not jobs:
             return []
-        if len(queue) + len(jobs) > self._settings.pending_decisions:
-            raise OverloadedError("too many decisions are waiting; retry after the delay given")
-        queue.extend(jobs)
-        self._work.set()
+        self._waiting.enter(jobs, spare=spare)
         await ticket.done
         return [outcome for outcome in ticket.outcomes if outcome is not None]
 
@@ -155,33 +146,9 @@ class Road:
     async def _drive(self) -> None:
         task = asyncio.current_task()
         while task is None or not task.cancelling():  # see `server/turns.py`
-            await self._work.wait()
-            if self._last_batch > 1:
-                await self._company()
-            jobs = self._take()
-            if not jobs:
-                self._work.clear()
-                continue
-            await self._run(jobs)
-
-    async def _company(self) -> None:
-        """Wait for company as long as some keeps coming, and no longer than the setting."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._settings.batch_wait_ms / 1_000
-        came = True
-        while came and len(self._pending) < self._settings.batch_leads and loop.time() < until:
-            before = len(self._pending)
-            await asyncio.sleep(TICK_SECONDS)
-            came = len(self._pending) > before
-
-    def _take(self) -> list[Job]:
-        jobs = [self._pending.popleft() for _ in range(min(len(self._pending), self._settings.batch_leads))]
-        # Whoever comes next waits for this batch, so it carries few of the spare ones, but always some.
-        jobs += [self._spare.popleft() for _ in range(min(len(self._spare), self._settings.batch_leads // SPARE_PART))]
-        return jobs
+            await self._run(await self._waiting.next_batch())
 
     async def _run(self, jobs: list[Job]) -> None:
-        self._last_batch = len(jobs)
         BATCH_LEADS.observe(len(jobs))
         again: list[Job] = []
         try:
@@ -194,9 +161,7 @@ class Road:
             log.exception("batch_failed", jobs=len(jobs))
             self._fail(jobs, error)
         finally:
-            self._pending.extendleft(reversed(again))
-            if self._pending or self._spare:
-                self._work.set()
+            self._waiting.leave(again)
 
     @staticmethod
     def _fail(jobs: Sequence[Job], error: Exception) -> None:
