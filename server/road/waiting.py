@@ -27,7 +27,7 @@ class WaitingRoom:
         self._settings = settings
         self._pending: deque[Job] = deque()
         self._spare: deque[Job] = deque()
-        self._occupied = asyncio.Event()
+        self._occupied = asyncio.Event()  # cleared only where nobody was found
         self._complete = asyncio.Event()
         self._on_the_road = 0  # callers whose jobs are
         self._expected = 0  # of these and of those who wait already, how many make the next batch
@@ -51,17 +51,16 @@ class WaitingRoom:
         """Return whom the road takes next, at least one job; waits until there is one, and for company."""
         while True:
             await self._occupied.wait()
-            if self._expected > 1:
-                await self._company()
+            await self._company()
             if jobs := self._taken():
                 return jobs
+            self._expected = 0  # they do not come back; whoever comes now goes at once
             self._occupied.clear()
 
     def leave(self, again: Sequence[Job]) -> None:
         """Note that a batch is through, and let those of its jobs wait that have to go again, before all others."""
         self._expected = min(self._on_the_road + len(self._pending), self._settings.batch_leads)
         self._pending.extendleft(reversed(again))
-        self._occupied.set()
 
     def _taken(self) -> list[Job]:
         jobs = [self._pending.popleft() for _ in range(min(len(self._pending), self._settings.batch_leads))]

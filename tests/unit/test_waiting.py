@@ -69,6 +69,36 @@ async def test_nobody_waits_after_a_single_caller_or_when_the_setting_forbids_it
     assert going.result() == ["z"]
 
 
+async def test_an_empty_room_leaves_the_loop_to_others_until_somebody_comes() -> None:
+    waiting = room()
+    waiting.enter(jobs("a"))
+    await batch(waiting)
+    waiting.leave([])
+    going = asyncio.create_task(batch(waiting))
+    await turns_of_the_loop()
+    assert not going.done()
+    waiting.enter(jobs("b"))
+    await turns_of_the_loop()
+    assert going.done()
+    assert going.result() == ["b"]
+
+
+async def test_once_nobody_came_back_the_next_caller_goes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.road.waiting.TICK_SECONDS", 0)
+    waiting = room()
+    waiting.enter(jobs("a", "b", "c"))
+    await batch(waiting)
+    waiting.leave([])
+    going = asyncio.create_task(batch(waiting))
+    for _ in range(10):  # more than a tick each
+        await turns_of_the_loop()
+    monkeypatch.setattr("server.road.waiting.TICK_SECONDS", 3_600)
+    waiting.enter(jobs("z"))
+    await turns_of_the_loop()
+    assert going.done()
+    assert going.result() == ["z"]
+
+
 async def test_a_full_batch_waits_for_nobody() -> None:
     waiting = room(batch_leads=2)
     waiting.enter(jobs("a", "b", "c", "d", "e"))
