@@ -128,6 +128,18 @@ async def test_spare_jobs_let_others_pass_and_come_a_few_at_a_time() -> None:
     assert await batch(waiting) == ["s3"]
 
 
+async def test_spare_jobs_do_not_wait_for_a_single_caller() -> None:
+    waiting = room()
+    waiting.enter(jobs("a"))
+    await batch(waiting)
+    waiting.leave([])
+    waiting.enter(jobs("s"), spare=True)
+    going = asyncio.create_task(batch(waiting))
+    await turns_of_the_loop()
+    assert going.done()
+    assert going.result() == ["s"]
+
+
 async def test_what_is_too_much_is_refused_whole_and_spare_jobs_are_counted_apart() -> None:
     waiting = room(pending_decisions=3)
     waiting.enter(jobs("a", "b"))
