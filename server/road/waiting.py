@@ -29,7 +29,7 @@ class WaitingRoom:
         self._spare: deque[Job] = deque()
         self._occupied = asyncio.Event()  # cleared only where nobody was found
         self._complete = asyncio.Event()
-        self._on_the_road = 0  # callers whose jobs are
+        self._on_the_road = 0  # jobs that somebody waits for
         self._expected = 0  # of these and of those who wait already, how many make the next batch
 
     def enter(self, jobs: Sequence[Job], *, spare: bool = False) -> None:
