@@ -1,10 +1,9 @@
-"""Processes: the embedded store beside one serving process, or beside several that share the port."""
+"""What `keepwell serve` runs: the embedded store, and beside it one serving process, or several that share the port."""
 
+import asyncio
 import contextlib
 import gc
 import os
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import structlog
 import typer
 
 from server.logs import configure_logs
+from server.processes import PortTakenError, Processes, reserved
 from server.settings import Settings
 from server.store.binary import NoStoreBinaryError
 from server.store.embedded import EmbeddedStore, StoreLockedError, StoreStartError
@@ -70,8 +70,7 @@ def serve_here(settings: Settings, store_url: str) -> int:
     from server.store.connection import StoreUnsafeError
 
     def ready(port: int) -> None:
-        host = settings.listen.rpartition(":")[0]
-        print(f"keepwell is ready on {host}:{port}", flush=True)
+        _say_ready(f"{settings.listen.rpartition(':')[0]}:{port}")
 
     # What was loaded by now stays; a batch makes many objects that die at once, which the collector need not look through.
     gc.collect()
@@ -89,27 +88,20 @@ def serve_here(settings: Settings, store_url: str) -> int:
 
 
 def run_many(settings: Settings) -> int:
-    """Serve in several processes that share the port; this one keeps the store and passes signals on. Return the exit code."""
+    """Serve in several processes that share the port; this one keeps the store and them. Return the exit code."""
     configure_logs(settings.log_level)
-    with store_of(settings) as url:
-        environment = {**os.environ, **_variables(settings), "KEEPWELL_REDIS_URL": url}
-        command = [sys.executable, "-m", "server.supervise"]
-        children = [
-            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-            for _ in range(settings.processes)
-        ]
+    try:
+        with reserved(settings.listen) as listen, store_of(settings) as url:
+            variables = _variables(settings) | {"KEEPWELL_LISTEN": listen, "KEEPWELL_REDIS_URL": url}
+            processes = Processes(settings.processes, {**os.environ, **variables})
+            return asyncio.run(processes.run(lambda: _say_ready(listen)))
+    except PortTakenError as error:
+        typer.echo(f"cannot serve: {error}", err=True)
+        return 1
 
-        def pass_on(received: int, _frame: object) -> None:
-            for child in children:
-                child.send_signal(received)
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, pass_on)
-        lines = [child.stdout.readline() if child.stdout else "" for child in children]
-        if all(lines):
-            print(lines[0].strip(), flush=True)
-        codes = [child.wait() for child in children]
-    return max(map(abs, codes))
+def _say_ready(listen: str) -> None:
+    print(f"keepwell is ready on {listen}", flush=True)
 
 
 def _variables(settings: Settings) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Real parts only: a real store, real server processes, real gRPC."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -40,8 +41,8 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, below those that the system hands out by itself."""
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+    """Return a port that nobody listens on, below those that the system hands out by itself; any, since other runs look here, too."""
+    for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
@@ -51,8 +52,8 @@ def free_port() -> int:
 def start_server(
     *options: str, port: int | None = None, environment: dict[str, str] | None = None, stderr: int | None = None
 ) -> Running:
-    """Return a server that said it is ready."""
-    address = f"127.0.0.1:{port or free_port()}"
+    """Return a server that said it is ready; on port 0 it has one that the system chose."""
+    address = f"127.0.0.1:{free_port() if port is None else port}"
     command = [sys.executable, "-m", "server", "serve", "--listen", address, *options]
     process = subprocess.Popen(
         command,
@@ -62,7 +63,8 @@ def start_server(
         env={**os.environ, "KEEPWELL_LOG_LEVEL": "error", **(environment or {})},
     )
     line = process.stdout.readline() if process.stdout else ""
-    if line != f"keepwell is ready on {address}\n":
+    said, _, address = line.strip().partition(" on ")
+    if said != "keepwell is ready":
         process.communicate()
         raise NotReadyError(process.returncode)
     return Running(process, address)

@@ -8,13 +8,13 @@ import fcntl
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import IO
 
 from server.store.binary import find_binary
+from server.tethered import tethered
 
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
@@ -22,7 +22,6 @@ LONGEST_SOCKET_PATH = 100
 # A commit makes and frees thousands of small objects. The server carries no allocator of its own, and glibc's keeps seven of a size at hand:
 # with more the store takes a quarter less time (measured), and 9 MB. Other C libraries ignore it.
 TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=4000"}
-TETHERED = [sys.executable, "-I", "-S", str(Path(__file__).with_name("tethered.py"))]
 
 
 class StoreStartError(Exception):
@@ -115,7 +114,7 @@ class EmbeddedStore:
             part for name, value in configuration(self._folder, self._socket).items() for part in (f"--{name}", value)
         ]
         self._process = subprocess.Popen(
-            [*TETHERED, str(os.getpid()), self._binary, *options],
+            tethered(self._binary, *options),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from server.policies import SHIPPED
 from server.store.embedded import EmbeddedStore
 from tests.conftest import Running, free_port, start_server
 from tests.integration.escalations import Escalations
+from tests.integration.subscriptions import Work
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,8 @@ def replicas(escalation_store: str, tmp_path_factory: pytest.TempPathFactory) ->
 def escalations(replicas: list[Running], tenant: str) -> Iterator[Escalations]:
     with grpc.insecure_channel(replicas[0].address) as channel:
         yield Escalations(channel, tenant)
+
+
+@pytest.fixture
+def work(channel: grpc.Channel, tenant: str) -> Work:
+    return Work(channel, tenant)

@@ -13,7 +13,7 @@ from keepwell.v1 import decision_service_pb2_grpc, feed_service_pb2, feed_servic
 from server.retention import Trimmed, trim, trim_events
 from server.store.connection import connect
 from server.store.keys import Partition
-from tests.integration.test_subscriptions import Consumer, Work
+from tests.integration.subscriptions import Consumer, Work
 
 WEEK_MS = 7 * 86_400_000
 FIRST, AFTER_A_WEEK = "2026-03-01T12:00:00Z", "2026-03-08T12:00:00Z"

@@ -1,0 +1,110 @@
+"""Several serving processes that share one port: started together, replaced when one dies, stopped together. This one serves nothing itself.
+
+They die with this process, by the kernel's hand (`tethered.py`): one that outlived it would keep the port, without a store, and answer some of
+the calls to whatever is started next.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Iterator, Mapping
+
+import structlog
+
+from server.tethered import tethered
+
+# Before a dead process is replaced: one that dies again and again must not take the machine.
+PAUSE_SECONDS = 0.5
+STOPS = (signal.SIGTERM, signal.SIGINT)
+log = structlog.get_logger()
+
+
+class PortTakenError(Exception):
+    """Another service listens there."""
+
+
+@contextlib.contextmanager
+def reserved(listen: str) -> Iterator[str]:
+    """Hold an address for processes that share it; yield it with the port that it has (for port 0, one that is free).
+
+    Raises:
+        PortTakenError: Somebody has it; sharing it, each would get some of the other's calls.
+
+    """
+    host, _, port = listen.rpartition(":")
+    family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as alone:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # calls that have just ended do not count
+        try:
+            alone.bind(address)
+        except OSError as error:
+            raise PortTakenError(f"{listen}: {error.strerror}") from error
+        address = alone.getsockname()
+    with socket.socket(family, kind) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(address)  # does not listen, so it is sent nothing
+        yield f"{host}:{address[1]}"
+
+
+class Processes:
+    """So many serving processes, which take their settings from the environment."""
+
+    def __init__(self, count: int, environment: Mapping[str, str]) -> None:
+        self._count = count
+        self._environment = environment
+        self._running: set[Process] = set()
+        self._ready: set[Process] = set()  # of these
+        self._stopping = asyncio.Event()
+
+    async def run(self, ready: Callable[[], None]) -> int:
+        """Serve until told to stop; return the worst exit code. Unless all come up at first, none goes on."""
+        loop = asyncio.get_running_loop()
+        for number in (*STOPS, signal.SIGHUP):
+            loop.add_signal_handler(number, self._pass_on, number)
+        started = await asyncio.gather(*(self._start() for _ in range(self._count)))
+        if all(is_ready for _, is_ready in started):
+            ready()
+        else:
+            self._pass_on(signal.SIGTERM)
+        return max(await asyncio.gather(*(self._keep(process) for process, _ in started)))
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        if number in STOPS:
+            self._stopping.set()
+        # To reload, one that is still starting has no need, and would die of it.
+        for process in self._running if number in STOPS else self._ready:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    async def _start(self) -> tuple[Process, bool]:
+        """Return a new process, and whether it says that it is ready; else it has ended, or soon will have."""
+        command = tethered(sys.executable, "-m", "server.supervise")
+        process = await asyncio.create_subprocess_exec(*command, env=self._environment, stdout=PIPE)
+        self._running.add(process)
+        if self._stopping.is_set():  # it was not there yet when the others were told
+            process.terminate()
+        line = await process.stdout.readline() if process.stdout else b""
+        if line:
+            self._ready.add(process)
+        return process, bool(line)
+
+    async def _keep(self, process: Process) -> int:
+        """Replace a process whenever it dies; return the last one's exit code once all are to stop."""
+        while True:
+            code = await process.wait()
+            self._running.discard(process)
+            self._ready.discard(process)
+            if self._stopping.is_set():
+                return 0 if -code in STOPS else abs(code)  # told to stop before it could listen to that
+            log.error("process_died", pid=process.pid, exit_code=code)
+            try:
+                await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
+            except TimeoutError:
+                process, is_ready = await self._start()
+            else:
+                return 0
+            if is_ready:
+                log.info("process_replaced", pid=process.pid)

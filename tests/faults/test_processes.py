@@ -1,0 +1,170 @@
+"""Several serving processes behind one port, killed one by one and all at once."""
+
+import contextlib
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
+
+from server.policies import SHIPPED
+from server.processes import PortTakenError, reserved
+from tests.conftest import NotReadyError, Running, start_server
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Running]:
+    """A service of two processes on a port that the system chose, with a policy of its own, and its log."""
+    (tmp_path / "policy.yaml").write_text(SHIPPED.read_text())
+    with (tmp_path / "log").open("w") as log:
+        options = ["--processes", "2", "--data-dir", str(tmp_path), "--policy", str(tmp_path / "policy.yaml")]
+        running = start_server(*options, port=0, environment={"KEEPWELL_LOG_LEVEL": "info"}, stderr=log.fileno())
+    yield running
+    if running.process.poll() is None:
+        running.stop(signal.SIGKILL)
+
+
+def serving(running: Running) -> list[psutil.Process]:
+    """Return the service's serving processes that have not ended."""
+    found = []
+    for process in psutil.Process(running.process.pid).children():
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            if "server.supervise" in process.cmdline():
+                found.append(process)
+    return found
+
+
+def processes_with(name: str, value: str) -> list[psutil.Process]:
+    """Return the processes whose environment has a variable of this value."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(name) == value:
+                found.append(process)
+    return found
+
+
+def policy_of(address: str) -> str:
+    """Return the policy of a decision by whichever process a new connection leads to."""
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+        request = decision_service_pb2.DecideRequest(lead_id=uuid.uuid4().hex, churn_probability=0.5)
+        return stub.Decide(request, timeout=10, wait_for_ready=True).decision.policy_name
+
+
+def logged(tmp_path: Path, event: str) -> int:
+    """Return how often the log says so."""
+    return (tmp_path / "log").read_text().count(f'"event":"{event}"')
+
+
+def until_logged(running: Running, tmp_path: Path, event: str, count: int = 1) -> None:
+    """Wait until the log says so, so many times."""
+    while logged(tmp_path, event) < count:
+        assert running.process.poll() is None
+        time.sleep(0.01)
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_killed_process_is_replaced_and_the_log_says_so(two: Running, tmp_path: Path) -> None:
+    first, second = serving(two)
+    first.kill()
+    until_logged(two, tmp_path, "process_died")
+    assert policy_of(two.address) == "default"
+    until_logged(two, tmp_path, "process_replaced")
+    after = serving(two)
+    assert len(after) == 2
+    assert second in after
+    assert first not in after
+    assert {policy_of(two.address) for _ in range(20)} == {"default"}
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_nothing_outlives_its_supervisor_and_the_next_one_takes_over(two: Running, tmp_path: Path) -> None:
+    processes = psutil.Process(two.process.pid).children(recursive=True)
+    assert len(processes) == 3  # two that serve, and the store
+    assert set(processes_with("KEEPWELL_DATA_DIR", str(tmp_path))) == set(serving(two))
+    two.stop(signal.SIGKILL)
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []
+    port = int(two.address.rpartition(":")[2])
+    again = start_server("--processes", "2", "--data-dir", str(tmp_path), port=port)
+    assert {policy_of(again.address) for _ in range(20)} == {"default"}
+    assert again.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_stop_between_death_and_replacement_is_a_stop(two: Running, tmp_path: Path) -> None:
+    for process in serving(two):
+        process.kill()
+    until_logged(two, tmp_path, "process_died", 2)
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_stop_while_replacements_start_is_a_stop(two: Running) -> None:
+    killed = serving(two)
+    for process in killed:
+        process.kill()
+    while len(set(serving(two)) - set(killed)) < 2:
+        time.sleep(0.01)
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_reload_does_not_kill_a_process_that_is_still_starting(two: Running, tmp_path: Path) -> None:
+    for process in serving(two):
+        process.kill()
+    while logged(tmp_path, "process_replaced") < 2:
+        two.process.send_signal(signal.SIGHUP)
+        time.sleep(0.02)
+    assert logged(tmp_path, "process_died") == 2
+    assert two.stop() == 0
+
+
+def test_a_reserved_port_is_kept_while_nobody_listens() -> None:
+    with reserved("127.0.0.1:0") as listen:
+        with pytest.raises(PortTakenError, match=f"{listen}: Address already in use"), reserved(listen):
+            pass
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", int(listen.rpartition(":")[2])))
+    with reserved(listen) as again:
+        assert again == listen
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_port_is_not_shared_with_another_service(two: Running, tmp_path: Path) -> None:
+    port = int(two.address.rpartition(":")[2])
+    for processes in ("1", "2"):
+        other = ["--processes", processes, "--data-dir", str(tmp_path / "elsewhere")]
+        with (tmp_path / "other").open("w") as log, pytest.raises(NotReadyError) as refused:
+            start_server(*other, port=port, stderr=log.fileno())
+        assert refused.value.args == (1,)
+        assert two.address in (tmp_path / "other").read_text()
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_reload_reaches_every_process(two: Running, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(SHIPPED.read_text().replace("name: default", "name: second"))
+    two.process.send_signal(signal.SIGHUP)
+    until_logged(two, tmp_path, "policy_active", 2)
+    assert {policy_of(two.address) for _ in range(20)} == {"second"}
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_unless_all_processes_come_up_none_stays(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("schema: keepwell.policy/v1\nname: [")
+    with pytest.raises(NotReadyError) as ended:
+        start_server("--processes", "2", "--data-dir", str(tmp_path), "--policy", str(tmp_path / "broken.yaml"))
+    assert ended.value.args == (1,)
+    assert processes_with("KEEPWELL_DATA_DIR", str(tmp_path)) == []
