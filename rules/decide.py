@@ -81,6 +81,7 @@ class Decider:
         answer = answer_of(self.policy, fired)
         if sampled and (fired != self._reference(values) or known not in (None, answer)):
             self.disagreements += 1
+            self._answers = Answers()  # any other may be as wrong as this one
             raise RuleDisagreementError
         self._answers.keep(cells, answer)
         return answer

@@ -61,15 +61,22 @@ class RuleEngine:
 
     def _open(self) -> None:
         self._handle = durable.create_ruleset("policy", self._definition)
-        # A session whose first action never ran crashes when it is deleted: this one's runs here and now.
-        self._run(f'{{"sid":"s","id":"f","{SENTINEL}":1}}')
+        try:
+            # A session whose first action never ran crashes when it is deleted: this one's runs here and now.
+            self._run(f'{{"sid":"s","id":"f","{SENTINEL}":1}}')
+        except EngineFaultError:
+            self._handle = None  # and so its memory stays
+            raise
 
     def close(self) -> None:
-        """Free the session, then the rules; the other order leaks."""
+        """Free the session, then the rules; the other order leaks. Raises EngineFaultError when they cannot be freed."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
-            durable.delete_state(handle, "s")
-            durable.delete_ruleset(handle)
+            try:
+                durable.delete_state(handle, "s")
+                durable.delete_ruleset(handle)
+            except Exception as error:
+                raise EngineFaultError(f"the engine cannot be freed: {error}") from error
 
     def fired(self, facts: str) -> tuple[int, ...]:
         """Return the places of the rules that are true, ascending.
@@ -82,6 +89,8 @@ class RuleEngine:
 
         """
         try:
+            if self._handle is None:  # it could not be rebuilt after the last fault
+                self._open()
             names = self._run(f'{{"sid":"s","id":"f","{SENTINEL}":1,{facts}}}')
         except EngineFaultError:
             self._rebuild()

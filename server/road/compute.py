@@ -40,8 +40,15 @@ def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]
             unreadable.append(LeadPlan(None, [(job, error) for job in lead.jobs]))
     for turn in range(max((len(lead.jobs) for lead in work), default=0)):
         _take_turn(world, [planner for planner in planners if len(planner.lead.jobs) > turn], turn)
-    ENGINE_FAULTS.inc(decider.faults + decider.disagreements - faults)
+    _report(decider.faults + decider.disagreements - faults)
     return [*(planner.finish() for planner in planners), *unreadable]
+
+
+def _report(engine_faults: int) -> None:
+    """Say when the engine failed, or disagreed with the interpreter: those decisions grant nothing."""
+    ENGINE_FAULTS.inc(engine_faults)
+    if engine_faults:
+        log.error("rule_engine_failed", decisions=engine_faults)
 
 
 def _take_turn(world: World, planners: Sequence[LeadPlanner], turn: int) -> None:
