@@ -36,7 +36,7 @@ def _compiles(document: PolicyDocument, text: Text) -> list[Diagnostic]:
         compile_policy(document, "")
     except PolicyCompileError as error:
         line, column = text.place(("rules",))
-        return [Diagnostic("error", error.code, "", line, column, str(error))]
+        return [Diagnostic("error", error.code, "rules", line, column, str(error))]
     return []
 
 

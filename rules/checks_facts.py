@@ -40,7 +40,7 @@ def _condition(path: Path, condition: Condition) -> Iterator[Finding]:
     kind = FactType.ANY if condition.fact.startswith(ATTRIBUTE) else PUBLISHED_FACTS.get(condition.fact)
     if kind is None:
         near = get_close_matches(condition.fact, PUBLISHED_FACTS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         allowed = ", ".join([*PUBLISHED_FACTS, ATTRIBUTE + "<name>"])
         yield "error", "unknown_fact", (*path, "fact"), f"there is no fact {condition.fact!r}{hint} Facts: {allowed}"
         return
@@ -48,8 +48,6 @@ def _condition(path: Path, condition: Condition) -> Iterator[Finding]:
     if operator not in OPERATORS[kind]:
         message = f"{condition.fact} is a {kind} and is compared with {', '.join(OPERATORS[kind])}"
         yield "error", "fact_type", (*path, operator), message
-    elif isinstance(constant, bool | str) and operator not in ("eq", "neq", "at_least", "at_most"):
-        yield "error", "fact_type", (*path, operator), f"{operator} compares numbers"
     elif kind is FactType.NUMBER and (isinstance(constant, bool) or not isinstance(constant, int | float)):
         yield "error", "fact_type", (*path, operator), f"{condition.fact} is compared with a number"
     elif kind is FactType.TEXT and not isinstance(constant, str):

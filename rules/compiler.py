@@ -17,7 +17,7 @@ from rules.compiled import (
     LimitRule,
 )
 from rules.conditions import branches_of
-from rules.document import Intervention, Limit, PolicyDocument, Window
+from rules.document import CustomRule, Intervention, Limit, PolicyDocument, Window
 from rules.hours import blocked_hours, is_inside, outside_hours
 from rules.lead import playbook_code
 from rules.legal_floor import LEGAL_FLOORS, LegalFloor
@@ -128,12 +128,12 @@ class _Compiler:
                 found.append((stage, intervention, name, self._book.add(name, *self._in_stage(stage))))
         for rule in self._document.rules:
             if rule.then.grant is not None:
-                added = self._book.add(f"rule.{rule.name}", *self._branches(rule.when))
+                added = self._book.add(f"rule.{rule.name}", *self._branches(rule))
                 found.append((None, rule.then.grant, f"rule.{rule.name}", added))
         return found
 
-    def _branches(self, when: object) -> list[list[Leaf]]:
-        return branches_of(when, self._above, self._document.hysteresis.de_escalate_after)  # type: ignore[arg-type]
+    def _branches(self, rule: CustomRule) -> list[list[Leaf]]:
+        return branches_of(rule, self._above, self._document.hysteresis.de_escalate_after)
 
     # ── What speaks against them ──────────────────────────────────────────────────────────────────────────────────
 
@@ -204,7 +204,7 @@ class _Compiler:
         for rule in self._document.rules:
             if rule.then.suppress is not None:
                 reason = ReasonCode[rule.then.reason.upper()]
-                for added in self._book.add(f"rule.{rule.name}", *self._branches(rule.when)):
+                for added in self._book.add(f"rule.{rule.name}", *self._branches(rule)):
                     for channel in _channels(rule.then.suppress.channels):
                         self._denials[channel].append(Denial(added, reason, f"rule.{rule.name}"))
 

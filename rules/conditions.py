@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import product
 
 from rules.compiled import Leaf
-from rules.document import Condition, When
+from rules.document import Condition, CustomRule
 from rules.facts import ALWAYS_KNOWN, KNOWN
 from rules.rulebook import PolicyCompileError
 from rules.vocabulary import Stage
@@ -16,11 +16,11 @@ MAX_BRANCHES = 16
 Branches = list[list[Leaf]]
 
 
-def branches_of(when: When, above: Mapping[Stage, float], hold_ms: int) -> Branches:
-    """Return the branches of a condition.
+def branches_of(rule: CustomRule, above: Mapping[Stage, float], hold_ms: int) -> Branches:
+    """Return the branches of a rule's condition.
 
     Args:
-        when: As written.
+        rule: As written.
         above: Bound of each stage.
         hold_ms: How long hysteresis keeps a stage; 0 keeps none.
 
@@ -28,13 +28,15 @@ def branches_of(when: When, above: Mapping[Stage, float], hold_ms: int) -> Branc
         PolicyCompileError: There are more branches than make sense.
 
     """
+    when = rule.when
     if when.any is not None:
         found = [branch for condition in when.any for branch in _condition(condition, above, hold_ms)]
     else:
         parts = [_condition(condition, above, hold_ms) for condition in when.all or ()]
         found = [[leaf for part in combination for leaf in part] for combination in product(*parts)]
     if len(found) > MAX_BRANCHES:
-        raise PolicyCompileError("too_many_conditions", f"a rule has {len(found)} alternatives; {MAX_BRANCHES} fit")
+        message = f"rule.{rule.name} has {len(found)} alternatives; {MAX_BRANCHES} fit"
+        raise PolicyCompileError("too_many_conditions", message)
     return found
 
 

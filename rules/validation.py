@@ -1,6 +1,7 @@
 """A YAML text checked against a document's models: the document, or diagnostics that name line and column."""
 
 import json
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -18,7 +19,16 @@ def validated(text: Text, model: type[Document]) -> Document:
         # In JSON mode a list may become a tuple and nothing else is converted.
         return model.model_validate_json(json.dumps(text.data))
     except ValidationError as error:
-        raise PolicyInvalidError([_diagnostic(text, detail, model) for detail in error.errors()]) from error
+        details = [detail for detail in error.errors() if not _follows(detail, error.errors())]
+        raise PolicyInvalidError([_diagnostic(text, detail, model) for detail in details]) from error
+
+
+def _follows(detail: Any, details: Sequence[Any]) -> bool:
+    """Return whether a list is too short only because what is wrong inside it was left out."""
+    path = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(path) and other["loc"][: len(path)] == path for other in details
+    )
 
 
 def _diagnostic(text: Text, detail: Any, model: type[BaseModel]) -> Diagnostic:
@@ -36,7 +46,7 @@ def _diagnostic(text: Text, detail: Any, model: type[BaseModel]) -> Diagnostic:
 def _suggestion(path: Path, model: type[BaseModel]) -> str:
     allowed = sorted(_allowed(path[:-1], model.model_json_schema(by_alias=True)))
     near = get_close_matches(str(path[-1]), allowed, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"there is no key {path[-1]!r} here{hint}" + (f" Allowed: {', '.join(allowed)}" if allowed else "")
 
 

@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+from structlog.testing import capture_logs
+
 from model.fallback import FallbackScorer
 from rules.compiler import compile_policy
 from rules.decide import Decider
 from rules.decision import Decision
+from rules.engine import EngineFaultError, RuleEngine
 from rules.source import read_policy
 from server.convert.decision import encode_decision
 from server.policies import SHIPPED
@@ -55,6 +59,23 @@ def test_a_decision_that_cannot_be_encoded_fails_alone() -> None:
         assert isinstance(lead.outcomes[0][1], Committed)
     assert bad.write is None
     assert [str(outcome) for _, outcome in bad.outcomes] == ["cannot be written"]
+
+
+def test_a_rule_engine_that_fails_is_logged_with_how_many_decisions_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise EngineFaultError("no")
+
+    monkeypatch.setattr(RuleEngine, "fired", refuse)
+    with capture_logs() as lines:
+        plans = planned("first", "last", tally=Tally({}, 0, 0))
+    assert all(lead.write is not None for lead in plans)
+    assert [(line["event"], line["decisions"], line["log_level"]) for line in lines] == [
+        ("rule_engine_failed", 2, "error")
+    ]
+    with capture_logs() as lines:
+        monkeypatch.undo()
+        planned("first", tally=Tally({}, 0, 0))
+    assert lines == []
 
 
 def test_a_preview_counts_for_nobody() -> None:
