@@ -17,7 +17,7 @@ from server.store.connection import Store
 from server.store.keys import Partition, partition_of
 from server.store.log import LogEntry, lead_entries, locate, read_entry
 from server.store.partition import parse_lead
-from server.store.record import decode_inputs, decode_record
+from server.store.record import DecisionInputs, decode_inputs, decode_record
 from server.worker import Worker
 
 
@@ -66,7 +66,7 @@ class Archive:
         return entries, "" if following == "0-0" else following
 
     async def replay(self, tenant: str, decision_id: str) -> tuple[bytes, bytes]:
-        """Return a decision as it is stored, and as it comes out when it is made again.
+        """Return a decision as it is stored, and as it comes out when it is made again; nothing (b"") when it is damaged.
 
         Raises:
             DecisionNotFoundError: There is none with this id.
@@ -74,27 +74,31 @@ class Archive:
 
         """
         entry = await self.entry(tenant, decision_id)
+        found = identity(entry.decision)
+        if found is None:
+            return entry.decision, b""
+        lead_id, model_version = found
         version, _, hits = entry.hits.partition(b":")
         policy = await self._shelf.compiled(tenant, version.decode())
-        model = await self._models.for_replay(tenant, identity(entry.decision)[1])
-        again, fired = await self._worker.run(self._again, tenant, entry, decision_id, policy, model)
+        model = await self._models.for_replay(tenant, model_version)
+        inputs = decode_inputs(entry.inputs, lead_id, decision_id)
+        again, fired = await self._worker.run(_again, tenant, inputs, policy, model, self._encode)
         return entry.decision + trace_bytes(policy.trace_rules, hits), again + trace_bytes(policy.trace_rules, fired)
 
-    def _again(
-        self, tenant: str, entry: LogEntry, decision_id: str, policy: CompiledPolicy, model: Model
-    ) -> tuple[bytes, bytes]:
-        """Make a decision again, on an engine of its own; called in the worker thread."""
-        lead_id, model_version = identity(entry.decision)
-        inputs = decode_inputs(entry.inputs, lead_id, decision_id)
-        model = replace(model, fault=inputs.model_fault)
-        record = decode_record(inputs.record)
-        # What was used again then is used again now, however the service is set up by now.
-        reuse = Reuse(model_version, DAY_MS) if inputs.reused else NO_REUSE
-        (assessed,) = assess(model, [Subject(record, inputs.request)], inputs.now, reuse)
-        decider = Decider(policy)
-        try:
-            facts = situation(tenant, inputs.request, record, assessed, inputs.now, inputs.ceilings)
-            decision = decider.decide(facts).decision
-        finally:
-            decider.close()
-        return self._encode(decision, assessed), bytes(decision.hits)
+
+def _again(
+    tenant: str, inputs: DecisionInputs, policy: CompiledPolicy, model: Model, encode: EncodeDecision
+) -> tuple[bytes, bytes]:
+    """Make a decision again, on an engine of its own; called in the worker thread."""
+    record = decode_record(inputs.record)
+    # What was used again then is used again now, however the service is set up by now.
+    reuse = Reuse(model.scorer.version, DAY_MS) if inputs.reused else NO_REUSE
+    model = replace(model, fault=inputs.model_fault)
+    (assessed,) = assess(model, [Subject(record, inputs.request)], inputs.now, reuse)
+    decider = Decider(policy)
+    try:
+        facts = situation(tenant, inputs.request, record, assessed, inputs.now, inputs.ceilings)
+        decision = decider.decide(facts).decision
+    finally:
+        decider.close()
+    return encode(decision, assessed), bytes(decision.hits)

@@ -192,10 +192,17 @@ def trace_bytes(rules: Sequence[TraceRule], fired: bytes) -> bytes:
     return message.SerializeToString(deterministic=True)
 
 
-def identity(decision: bytes) -> tuple[str, str]:
-    """Return whose decision these bytes are, and the version of the model behind it ("": the caller's probability)."""
-    message = decision_pb2.Decision.FromString(decision)
-    return message.lead_id, message.model_version
+def identity(decision: bytes) -> tuple[str, str] | None:
+    """Return whose decision these bytes are, and the version of the model behind it ("": the caller's probability); None for damaged ones."""
+    message = _readable(decision)
+    return None if isinstance(message, Exception) else (message.lead_id, message.model_version)
+
+
+def _readable(decision: bytes) -> decision_pb2.Decision | Exception:
+    try:
+        return decision_pb2.Decision.FromString(decision)
+    except Exception as error:  # noqa: BLE001 (damaged bytes raise DecodeError in one runtime and others in another)
+        return error
 
 
 def feed_item(log_id: str, decision: bytes, trace: bytes) -> FeedItem:
@@ -236,10 +243,9 @@ def mismatches(stored: bytes, recomputed: bytes) -> list[decision_service_pb2.Fi
     """Return the fields in which two decisions differ, by path; bytes that no field explains are named `bytes`."""
     if stored == recomputed:
         return []
-    try:
-        old = decision_pb2.Decision.FromString(stored)
-    except Exception as error:  # noqa: BLE001 (damaged bytes raise DecodeError in one runtime and others in another)
-        return [decision_service_pb2.FieldMismatch(field_path="decision", stored=f"unreadable: {error}")]
+    old = _readable(stored)
+    if isinstance(old, Exception):
+        return [decision_service_pb2.FieldMismatch(field_path="decision", stored=f"unreadable: {old}")]
     found: list[decision_service_pb2.FieldMismatch] = []
     _compare(old, decision_pb2.Decision.FromString(recomputed), "", found)
     return found or [
