@@ -6,14 +6,13 @@ from typing import Any
 import structlog
 from keepwell.v1 import lead_pb2
 from keepwell.v1 import lead_service_pb2 as messages
-from redis.exceptions import RedisError
 
 from rules.headroom import cooldowns, headroom, holdout_arm
 from server.caller import Caller
 from server.convert.checks import Checker, check_batch
 from server.convert.lead import consent_change, consent_messages, lead_view, profile_change, profile_of
 from server.convert.request import fingerprint_of
-from server.errors import IdempotencyMismatchError, InvalidFieldsError, LeadNotFoundError, StateUnavailableError
+from server.errors import IdempotencyMismatchError, InvalidFieldsError, LeadNotFoundError
 from server.event_types import EventTypes
 from server.policies import PolicyShelf
 from server.road.job import Change, Changed, Outcome
@@ -21,6 +20,7 @@ from server.road.road import Road
 from server.road.situation import holdout_bucket
 from server.rpc import Handler
 from server.services.event_service import EventIntake
+from server.services.store_errors import store_errors
 from server.status import status_of
 from server.store.connection import Store
 from server.store.keys import REQUEST_SECONDS, request_key
@@ -103,10 +103,8 @@ class LeadService:
         """Return whether this request was done before; raises IdempotencyMismatchError when another one was."""
         if not request.request_id:
             return False
-        try:
+        with store_errors("; nothing was changed"):
             known = await self._client.get(request_key(tenant, request.request_id))
-        except (RedisError, OSError) as error:
-            raise StateUnavailableError("the store cannot be reached; nothing was changed") from error
         if known is not None and known != fingerprint_of(request):
             raise IdempotencyMismatchError
         return known is not None
@@ -115,7 +113,8 @@ class LeadService:
         """Remember that a request was done. The change itself may be done twice without harm, so it comes first."""
         if request.request_id:
             key = request_key(tenant, request.request_id)
-            await self._client.set(key, fingerprint_of(request), nx=True, ex=REQUEST_SECONDS)
+            with store_errors("; it was done, and may be done again"):
+                await self._client.set(key, fingerprint_of(request), nx=True, ex=REQUEST_SECONDS)
 
 
 def _raise_first(outcomes: list[Outcome]) -> list[Changed]:
