@@ -14,7 +14,8 @@ class Diagnostic(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.line}:{self.column} {self.severity} {self.code} {self.path}: {self.message}"
+        what = f"{self.code} {self.path}" if self.path else self.code
+        return f"{self.line}:{self.column} {self.severity} {what}: {self.message}"
 
 
 class PolicyInvalidError(Exception):

@@ -3,22 +3,21 @@
 A case names only what matters: what it does not want is not compared. Suppressions are wanted to be among those found.
 """
 
-import json
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec.structs import replace
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from rules.compiler import compile_policy
 from rules.decide import Decider
 from rules.decision import Assessment, CeilingReading, Decision, Situation, Suppression
-from rules.diagnostics import Diagnostic, PolicyInvalidError
-from rules.document import ChannelName, Duration, Name, Part
+from rules.document import ChannelName, Duration, Name, Part, PolicyDocument
 from rules.lead import Consent, Contact, LeadProfile, LeadState, playbook_code
-from rules.source import content_hash, read_policy
+from rules.source import content_hash
+from rules.validation import validated
 from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, Stage, Verdict
-from rules.yaml_text import dotted, read_yaml
+from rules.yaml_text import read_yaml
 
 
 def _is_time(text: str) -> str:
@@ -113,22 +112,11 @@ class CaseResult(NamedTuple):
 
 def read_tests(source: str) -> PolicyTests:
     """Return a file's tests; raises PolicyInvalidError with line and column."""
-    text = read_yaml(source)
-    try:
-        return PolicyTests.model_validate_json(json.dumps(text.data))
-    except ValidationError as error:
-        found = []
-        for detail in error.errors():
-            path = tuple(detail["loc"])
-            line, column = text.place(path)
-            found.append(Diagnostic("error", "invalid_test", dotted(path), line, column, detail["msg"]))
-        raise PolicyInvalidError(found) from error
+    return validated(read_yaml(source), PolicyTests)
 
 
-def run_policy_tests(policy_source: str, tests_source: str) -> list[CaseResult]:
-    """Return how each case comes out; raises PolicyInvalidError when either text is not valid."""
-    document = read_policy(policy_source)
-    tests = read_tests(tests_source)
+def run_policy_tests(document: PolicyDocument, tests: PolicyTests) -> list[CaseResult]:
+    """Return how each case comes out."""
     decider = Decider(compile_policy(document, content_hash(document)), sample_every=1)
     try:
         return [_result(case, decider.decide(_situation(case.given)).decision) for case in tests.cases]

@@ -5,6 +5,7 @@ deep nesting, and more text than a policy can be.
 """
 
 import re
+from math import isfinite
 from typing import Any, NamedTuple
 
 import yaml
@@ -13,6 +14,7 @@ from rules.diagnostics import Diagnostic, PolicyInvalidError
 
 LARGEST_BYTES = 256 * 1_024
 DEEPEST = 20
+LONGEST_INTEGER = 20  # characters: 64 bits
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -52,6 +54,17 @@ class _Refused(Exception):  # noqa: N818 (becomes a diagnostic at once)
     def __init__(self, code: str, path: Path, mark: Any, message: str) -> None:
         super().__init__(message)
         self.diagnostic = Diagnostic("error", code, dotted(path), mark.line + 1, mark.column + 1, message)
+
+
+def text_of(data: bytes) -> str:
+    """Return a file's text; raises PolicyInvalidError at the first byte that is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        raise PolicyInvalidError([Diagnostic("error", "not_utf_8", "", line, column, message)]) from error
 
 
 def read_yaml(source: str) -> Text:
@@ -114,6 +127,7 @@ def _scalar(node: yaml.Node) -> Any:
         return text
     if text in CONSTANTS:
         return CONSTANTS[text]
-    if INTEGER.fullmatch(text):
+    if INTEGER.fullmatch(text) and len(text) <= LONGEST_INTEGER:
         return int(text)
-    return float(text) if NUMBER.fullmatch(text) else text
+    # What no float can hold stays a text, which is refused wherever a number has to be.
+    return number if NUMBER.fullmatch(text) and isfinite(number := float(text)) else text

@@ -12,7 +12,7 @@ from model.event_document import EventsDocument, types_of
 from model.events import CORE, EventType
 from rules.diagnostics import PolicyInvalidError
 from rules.validation import validated
-from rules.yaml_text import read_yaml
+from rules.yaml_text import read_yaml, text_of
 
 Types = Mapping[str, EventType]
 log = structlog.get_logger()
@@ -21,6 +21,11 @@ log = structlog.get_logger()
 def read_event_types(source: str) -> Types:
     """Return everybody's types and those of a document's text; raises PolicyInvalidError with every fault, by line and column."""
     return types_of(validated(read_yaml(source), EventsDocument))
+
+
+def types_of_file(path: Path) -> Types:
+    """Return the same for a file; raises OSError, too."""
+    return read_event_types(text_of(path.read_bytes()))
 
 
 class EventTypes:
@@ -36,7 +41,7 @@ class EventTypes:
 
     def load(self) -> None:
         """Read every file at start; raises PolicyInvalidError or OSError for one that cannot be used."""
-        self._own = {tenant: read_event_types(path.read_text()) for tenant, path in self._files().items()}
+        self._own = {tenant: types_of_file(path) for tenant, path in self._files().items()}
 
     def reload(self) -> None:
         """Read every file again; one that cannot be used keeps the tenant's types before it, and says so in the log."""
@@ -48,8 +53,8 @@ class EventTypes:
             return
         for tenant, path in files.items():
             try:
-                fresh[tenant] = read_event_types(path.read_text())
-            except (PolicyInvalidError, OSError, UnicodeDecodeError) as error:
+                fresh[tenant] = types_of_file(path)
+            except (PolicyInvalidError, OSError) as error:
                 log.error("event_types_kept", tenant=tenant, file=str(path), error=str(error))  # noqa: TRY400
                 fresh[tenant] = self.of(tenant)
             else:

@@ -15,6 +15,7 @@ from rules.compiled import CompiledPolicy
 from rules.compiler import compile_policy
 from rules.decide import Decider
 from rules.source import PolicyInvalidError, check_policy, content_hash, read_policy
+from rules.yaml_text import text_of
 from server.errors import ReplayUnavailableError
 from server.road.world import Policy
 from server.store.connection import Store
@@ -34,7 +35,9 @@ class PolicyFiles(NamedTuple):
     folder: Path | None
 
     def all(self) -> dict[str, Path]:
-        """Return every file by tenant; "" is everybody else."""
+        """Return every file by tenant; "" is everybody else. Raises OSError when the folder is gone: its tenants would be anybody."""
+        if self.folder is not None and not self.folder.is_dir():
+            raise NotADirectoryError(f"{self.folder} is no folder of policies")
         own = {path.stem: path for path in sorted(self.folder.glob("*.yaml"))} if self.folder else {}
         own = {tenant: path for tenant, path in own.items() if not tenant.endswith("_test")}
         return {"": self.common, **own}
@@ -57,13 +60,21 @@ class PolicyShelf:
         return self._active.get(tenant) or self._active[""]
 
     async def load(self) -> None:
-        """Read every policy at start; raises PolicyInvalidError for one that cannot be used."""
+        """Read every policy at start; raises PolicyInvalidError or OSError for one that cannot be used."""
         for tenant, path in self._files.all().items():
-            self._active[tenant] = await self._prepare(path)
+            try:
+                self._active[tenant] = await self._prepare(path)
+            except (PolicyInvalidError, OSError):
+                log.error("policy_refused", tenant=tenant or "*", file=str(path))  # noqa: TRY400 (the caller says why)
+                raise
 
     async def reload(self) -> None:
         """Read every policy again; a file that cannot be used keeps the policy before it, and says so in the log."""
-        files = self._files.all()
+        try:
+            files = self._files.all()
+        except OSError as error:
+            log.error("policy_kept", tenant="*", error=str(error))  # noqa: TRY400 (the reason is the message)
+            return
         for tenant, path in files.items():
             try:
                 fresh = await self._prepare(path)
@@ -74,7 +85,8 @@ class PolicyShelf:
             self._active[tenant] = fresh
             log.info("policy_active", tenant=tenant or "*", name=fresh.name, version=fresh.version)
             await self._retire(before)
-        for tenant in self._active.keys() - files.keys():
+        for tenant in sorted(self._active.keys() - files.keys()):
+            log.info("policy_removed", tenant=tenant)
             await self._retire(self._active.pop(tenant))
 
     async def _retire(self, policy: Policy | None) -> None:
@@ -83,7 +95,7 @@ class PolicyShelf:
             await self._worker.run(policy.decider.close)
 
     async def _prepare(self, path: Path) -> Policy:
-        source = path.read_text()  # noqa: ASYNC240 (a small local file, read at start and on SIGHUP)
+        source = text_of(path.read_bytes())  # noqa: ASYNC240 (a small local file, read at start and on SIGHUP)
         compiled = await self._worker.run(self._check, source)
         decider = await self._worker.run(Decider, compiled)
         escalation = compiled.document.escalation

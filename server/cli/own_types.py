@@ -8,7 +8,7 @@ import typer
 
 from model.events import CORE, EventType
 from rules.diagnostics import PolicyInvalidError
-from server.event_types import read_event_types
+from server.event_types import types_of_file
 
 OwnTypes = Annotated[Path | None, typer.Option(help="the tenant's own types of events", exists=True, dir_okay=False)]
 
@@ -18,7 +18,7 @@ def types_in(file: Path | None) -> Mapping[str, EventType]:
     if file is None:
         return CORE
     try:
-        return read_event_types(file.read_text())
+        return types_of_file(file)
     except PolicyInvalidError as error:
         for diagnostic in error.diagnostics:
             typer.echo(f"{file}:{diagnostic}", err=True)

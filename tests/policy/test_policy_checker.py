@@ -1,6 +1,6 @@
 import pytest
 
-from rules.policy_tests import run_policy_tests
+from rules.policy_tests import read_tests, run_policy_tests
 from rules.source import check_policy, content_hash, read_policy
 from server.policies import SHIPPED
 
@@ -9,7 +9,8 @@ DEFAULT = SHIPPED.read_text()
 
 def test_the_shipped_policy_has_nothing_against_it_and_passes_its_own_tests() -> None:
     assert check_policy(DEFAULT) == []
-    results = run_policy_tests(DEFAULT, SHIPPED.with_name("default_test.yaml").read_text())
+    tests = read_tests(SHIPPED.with_name("default_test.yaml").read_text())
+    results = run_policy_tests(read_policy(DEFAULT), tests)
     assert len(results) == 31
     assert [result.name for result in results if not result.passed] == []
 
