@@ -74,7 +74,7 @@ def measure(calls: int, rounds: int, folder: str) -> dict[str, list[float]]:
             command = ["tests.benchmark.echo", str(port), str(answer), kind]
             servers.append(Measured(command, f"127.0.0.1:{port}"))
         asyncio.run(introduce(keepwell.address, LEADS))
-        asyncio.run(unary(keepwell.address, requests(200, LEADS, "warm"), IN_FLIGHT, check=True))
+        asyncio.run(unary(keepwell.address, requests(200, LEADS, "warm"), IN_FLIGHT))
         found = rounds_of(keepwell, servers[1], servers[2], calls, rounds)
         found["bytes a lead"], found["bytes a due entry"] = _bytes_a_lead(Path(folder))
         return found
@@ -91,9 +91,9 @@ def rounds_of(keepwell: Measured, bare: Measured, lean: Measured, calls: int, ro
 
 def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn: int) -> dict[str, float]:
     ask = partial(_unary, messages=requests(calls, LEADS, f"u{turn}"))
-    plain = cost(bare, partial(ask, bare.address, check=False))[0]
-    least = cost(lean, partial(ask, lean.address, check=False))[0]
-    server, store = cost(keepwell, partial(ask, keepwell.address, check=True))
+    plain = cost(bare, partial(ask, bare.address))[0]
+    least = cost(lean, partial(ask, lean.address))[0]
+    server, store = cost(keepwell, partial(ask, keepwell.address))
     many = requests(calls * 2, LEADS, f"s{turn}")
     batch, batch_store = cost(keepwell, lambda: asyncio.run(stream(keepwell.address, many, STREAM_SIZE)))
     explained = requests(calls * 2, LEADS, f"x{turn}", explain=True)
@@ -113,13 +113,13 @@ def _round(keepwell: Measured, bare: Measured, lean: Measured, calls: int, turn:
         "explain": why - batch,  # what a decision in a stream costs the server more with its factors
         "event to watcher p50": statistics.median(events),
         "event to watcher p99": events[int(len(events) * 0.99)],
-        "p50 bare echo": statistics.median(asyncio.run(unary(bare.address, single, 1, check=False))),
-        "p50 unary": statistics.median(asyncio.run(unary(keepwell.address, single, 1, check=True))),
+        "p50 bare echo": statistics.median(asyncio.run(unary(bare.address, single, 1))),
+        "p50 unary": statistics.median(asyncio.run(unary(keepwell.address, single, 1))),
     }
 
 
-def _unary(address: str, messages: Sequence[DecideRequest], *, check: bool) -> int:
-    return len(asyncio.run(unary(address, messages, IN_FLIGHT, check=check)))
+def _unary(address: str, messages: Sequence[DecideRequest]) -> int:
+    return len(asyncio.run(unary(address, messages, IN_FLIGHT)))
 
 
 def _bytes_a_lead(folder: Path) -> tuple[list[float], list[float]]:

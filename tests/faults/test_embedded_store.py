@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from server.store.embedded import EmbeddedStore, StoreLockedError, StoreStartError
+from tests.conftest import NotReadyError, start_server
 
 STARTER = """
 import sys, time
@@ -68,3 +69,22 @@ def test_the_store_dies_with_the_process_that_started_it(tmp_path: Path) -> None
         assert time.monotonic() < deadline
         time.sleep(0.01)
     EmbeddedStore.start(tmp_path).stop()
+
+
+@pytest.mark.timeout(60)
+def test_a_service_on_a_folder_in_use_says_by_whom_and_ends(tmp_path: Path) -> None:
+    store = EmbeddedStore.start(tmp_path / "store")
+    with (tmp_path / "log").open("w") as log, pytest.raises(NotReadyError) as ended:
+        start_server("--data-dir", str(tmp_path), stderr=log.fileno())
+    assert ended.value.args == (1,)
+    assert f"store: {tmp_path}/store is in use by process {os.getpid()}\n" in (tmp_path / "log").read_text()
+    store.stop()
+
+
+@pytest.mark.timeout(60)
+def test_a_service_whose_store_does_not_come_up_says_what_is_in_its_log(tmp_path: Path) -> None:
+    environment = {"KEEPWELL_STORE_BINARY": "false"}
+    with (tmp_path / "log").open("w") as log, pytest.raises(NotReadyError) as ended:
+        start_server("--data-dir", str(tmp_path), environment=environment, stderr=log.fileno())
+    assert ended.value.args == (1,)
+    assert "store: the store did not come up; its log ends:\n(empty)" in (tmp_path / "log").read_text()
