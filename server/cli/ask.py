@@ -96,20 +96,29 @@ def watch(
     start = feed_service_pb2.FeedStart(latest=Empty())
     if after or earliest:
         start = feed_service_pb2.FeedStart(after=after) if after else feed_service_pb2.FeedStart(earliest=Empty())
-    seen = 0
+    seen, token = 0, after
     with channel_to(server) as channel:
         stub = feed_service_pb2_grpc.FeedServiceStub(channel)
         request = feed_service_pb2.WatchDecisionsRequest(start=start)
         for response in stub.WatchDecisions(request, metadata=metadata_of(tenant)):
-            for decision in response.decisions:
-                seen += 1
+            decisions = response.decisions[: count - seen] if count else response.decisions
+            for decision in decisions:
                 if json:
                     print_json(decision)
                 else:
                     console.print(decision_lines(decision)[0], highlight=False, soft_wrap=True)
-                if seen == count:
-                    console.print(f"resume with --after {response.resume_token}", highlight=False, soft_wrap=True)
-                    return
+            seen += len(decisions)
+            # The token of a message of which some were not shown would leave those out.
+            repeated = len(decisions) if len(decisions) < len(response.decisions) else 0
+            token = token if repeated else response.resume_token
+            if seen == count and count:
+                typer.echo(_how_to_resume(token, repeated), err=json)
+                return
+
+
+def _how_to_resume(token: str, repeated: int) -> str:
+    where = f"--after {token}" if token else "--earliest"
+    return f"resume with {where}" + (f", which repeats the last {repeated}" if repeated else "")
 
 
 def lead(
@@ -139,13 +148,7 @@ def verify(
     if json:
         print_json(response)
     elif response.match:
-        console.print(
-            f"{decision_id}: made again from its inputs, byte for byte the same", highlight=False, soft_wrap=True
-        )
+        typer.echo(f"{decision_id}: made again from its inputs, byte for byte the same")
     for mismatch in response.mismatches if not json else ():
-        console.print(
-            f"{mismatch.field_path}: stored {mismatch.stored}, recomputed {mismatch.recomputed}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        typer.echo(f"{mismatch.field_path}: stored {mismatch.stored}, recomputed {mismatch.recomputed}")
     raise typer.Exit(0 if response.match else 1)

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rules.compiler import compile_policy
@@ -61,9 +62,9 @@ def run_tests(
     cases = tests or file.with_name(f"{file.stem}_test.yaml")
     results = run_policy_tests(_read(file, read_policy), _read(cases, read_tests))
     for result in results:
-        console.print(f"{'[green]ok  [/]' if result.passed else '[red]FAIL[/]'} {result.name}", highlight=False)
+        console.print(f"{'[green]ok  [/]' if result.passed else '[red]FAIL[/]'} {escape(result.name)}", highlight=False)
         for difference in result.differences:
-            console.print(f"       {difference}", highlight=False)
+            console.print(f"       {escape(difference)}", highlight=False)
     failed = sum(not result.passed for result in results)
     typer.echo(f"{len(results) - failed} passed, {failed} failed")
     raise typer.Exit(1 if failed else 0)
@@ -76,7 +77,7 @@ def explain(file: File) -> None:
     compiled = compile_policy(document, content_hash(document))
     table = Table("rule", "is true when", title=f"{document.name}, version {compiled.version}")
     for rule in compiled.trace_rules:
-        table.add_row(rule.name, rule.condition)
+        table.add_row(rule.name, escape(rule.condition))
     console.print(table)
 
 

@@ -1,6 +1,7 @@
-"""Decisions as lines that people read."""
+"""Decisions as lines that people read, in rich's markup."""
 
 from keepwell.v1 import decision_pb2 as pb
+from rich.markup import escape
 
 BEYOND = "beyond 240"
 COLOURS = {"CONTACT": "green", "DEFER": "yellow", "SUPPRESS": "red", "NO_ACTION": "dim", "HELD_OUT": "magenta"}
@@ -38,14 +39,15 @@ def decision_lines(decision: pb.Decision) -> list[str]:
     verdict = verdict_name(decision)
     colour = COLOURS.get(verdict, "white")
     assessment = decision.assessment
-    head = f"[{colour}]{verdict:9}[/] {decision.lead_id}  {stage_name(decision)} (P {assessment.churn_probability:.3f})"
+    who = escape(decision.lead_id)  # an id may look like markup
+    head = f"[{colour}]{verdict:9}[/] {who}  {stage_name(decision)} (P {assessment.churn_probability:.3f})"
     lines = [f"{head}  {decision.decision_id}", f"  {_when(assessment)}"]
     for action in decision.interventions:
         lines.append(
             f"  + {channel_name(action.channel)}: {action.playbook}, until {action.expire_time.ToJsonString()}"
         )
     if decision.HasField("escalation"):
-        lines.append(f"  ! {decision.escalation.target}: {decision.escalation.reason}")
+        lines.append(f"  ! {escape(decision.escalation.target)}: {escape(decision.escalation.reason)}")
     for suppression in decision.suppressions:
         lines.append(f"  - {_suppression(suppression)}")
     return [*lines, *_factors(assessment)]
@@ -71,7 +73,7 @@ def _factors(assessment: pb.ChurnRiskAssessment) -> list[str]:
         return []
     lines = [f"  ~ {assessment.base_log_odds:+.3f}  the average lead (log-odds)"]
     for factor in assessment.factors:
-        value = f": {factor.value}" if factor.value else ""
+        value = f": {escape(factor.value)}" if factor.value else ""
         lines.append(f"  ~ {factor.contribution:+.3f}  {factor.meaning}{value}")
     return lines
 

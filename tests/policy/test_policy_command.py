@@ -13,7 +13,7 @@ from server.policies import SHIPPED
 DEFAULT = SHIPPED.read_text()
 CASES = """schema: keepwell.policy-tests/v1
 cases:
-  - name: at 0.5 a mail
+  - name: at [0.5] a mail
     given: {now: "2026-03-02T15:00:00Z", churn_probability: 0.5, lead: {time_zone: Europe/Berlin}}
     want: {verdict: VERDICT}
 """
@@ -59,11 +59,11 @@ def test_check_prints_a_doubt_and_ends_with_0(policy: Path) -> None:
 def test_test_runs_the_cases_beside_the_policy(policy: Path) -> None:
     cases = policy.with_name("own_test.yaml")
     cases.write_text(CASES.replace("VERDICT", "contact"))
-    assert run("test", policy) == (0, "ok   at 0.5 a mail\n1 passed, 0 failed\n")
+    assert run("test", policy) == (0, "ok   at [0.5] a mail\n1 passed, 0 failed\n")
     cases.write_text(CASES.replace("VERDICT", "no_action"))
     code, output = run("test", policy)
     assert code == 1
-    assert output.startswith("FAIL at 0.5 a mail\n")
+    assert output.startswith("FAIL at [0.5] a mail\n")
     assert output.endswith("0 passed, 1 failed\n")
 
 
@@ -83,6 +83,10 @@ def test_explain_lists_the_rules(policy: Path) -> None:
     assert code == 0
     assert f"default, version {content_hash(read_policy(DEFAULT))}" in output
     assert "rule.open_complaint_stops_marketing" in output
+    policy.write_text(
+        DEFAULT.replace("fact: lead.attributes.open_complaint, eq: true", 'fact: lead.region, eq: "[red]"')
+    )
+    assert "[red]" in run("explain", policy)[1]
     policy.write_text("schema: keepwell.policy/v1")
     code, output = run("explain", policy)
     assert (code, f"{policy}:1:1 error missing_key name: Field required" in output) == (1, True)
