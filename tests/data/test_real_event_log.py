@@ -111,13 +111,12 @@ def test_a_silent_portfolio_is_decided_without_being_asked_about(service: Runnin
         views = {customer: review_after(leads, customer, later) for customer in customers}
         decisions = feed(channel)
     causes = Counter(decision.cause for decision in decisions)
-    stages: dict[str, set[int]] = {customer: set() for customer in customers}
-    for decision in decisions:
-        stages[decision.lead_id].add(decision.assessment.stage)
-    moved = sum(len(found) > 1 for found in stages.values())
-    print(f"{len(customers)} customers, {len(decisions)} decisions, {dict(causes)}, {moved} changed stage")
+    told = {decision.lead_id: decision.assessment.stage for decision in decisions}  # the newest, of each lead
+    # Nobody was at risk before the first event. How many stages a lead is seen in on its way depends on how fast the clock is moved.
+    moved = sum(stage != decision_pb2.INTERVENTION_STAGE_NONE for stage in told.values())
+    print(f"{len(customers)} customers, {len(decisions)} decisions, {dict(causes)}, {moved} came to be at risk")
     assert {view.assessment.assessed_at.ToDatetime(UTC) for view in views.values()} == {later}
-    assert all(stages.values())
+    assert told == {customer: view.assessment.stage for customer, view in views.items()}
     assert causes[decision_pb2.DECISION_CAUSE_REQUEST] == 0
     assert causes[decision_pb2.DECISION_CAUSE_SCHEDULE] > len(customers)
     assert moved > len(customers) / 2
