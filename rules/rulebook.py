@@ -95,7 +95,7 @@ class Rulebook:
         self._check_types()
         busiest = most_true_at_once(self.rules)
         if busiest > MAX_TRUE_AT_ONCE:
-            message = f"{busiest} conditions can hold at once; {MAX_TRUE_AT_ONCE} fit"
+            message = f"{busiest} conditions can hold at once behind the same ones; {MAX_TRUE_AT_ONCE} fit"
             raise PolicyCompileError("too_many_conditions", message)
         return tuple(self.rules), tuple(self.trace), facts
 
@@ -109,11 +109,12 @@ def fnv1a(name: str) -> int:
 
 
 def most_true_at_once(rules: Sequence[EngineRule]) -> int:
-    """Return a bound on the first conditions that can hold at once: for each fact, the most that one value satisfies."""
-    first: dict[str, set[Leaf]] = {}
+    """Return a bound on the conditions that can hold at once behind the same ones: of each fact, the most that one value satisfies."""
+    behind: dict[tuple[Leaf, ...], dict[str, set[Leaf]]] = {}
     for rule in rules:
-        first.setdefault(rule.leaves[0].fact, set()).add(rule.leaves[0])
-    return sum(_most(leaves) for leaves in first.values())
+        for place, leaf in enumerate(rule.leaves):
+            behind.setdefault(rule.leaves[:place], {}).setdefault(leaf.fact, set()).add(leaf)
+    return max((sum(map(_most, facts.values())) for facts in behind.values()), default=0)
 
 
 def _most(leaves: set[Leaf]) -> int:
