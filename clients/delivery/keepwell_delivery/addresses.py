@@ -64,7 +64,7 @@ class FileAddresses:
         changed_at = self._path.stat().st_mtime_ns
         if changed_at == self._read_at:
             return
-        with self._path.open(newline="") as file:
+        with self._path.open(newline="", encoding="utf-8-sig") as file:  # Excel begins with a byte order mark
             rows = csv.DictReader(file)
             if "lead_id" not in (rows.fieldnames or ()):
                 raise ValueError("must have a column lead_id")
