@@ -157,6 +157,10 @@ class App:
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         return port
 
+    async def reload_policies(self) -> None:
+        """Read the policies again; a batch that is on the road is decided by those before."""
+        await self.shelf.reload(self._road.batch_over)
+
     def _register(self) -> None:
         handlers = {
             "DecisionService": self._decisions.handlers,
@@ -219,7 +223,7 @@ async def serve(settings: Settings, store_url: str, ready: Callable[[int], None]
 
     def reload() -> None:
         app.event_types.reload()
-        task = loop.create_task(app.shelf.reload())
+        task = loop.create_task(app.reload_policies())
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 

@@ -5,6 +5,7 @@ meanwhile. A file that does not pass its checks changes nothing and says why.
 """
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from rules.canary import check_in_subprocess
 from rules.compiled import CompiledPolicy
 from rules.compiler import compile_policy
 from rules.decide import Decider
+from rules.engine import EngineFaultError
 from rules.source import PolicyInvalidError, check_policy, content_hash, read_policy
 from rules.yaml_text import text_of
 from server.errors import ReplayUnavailableError
@@ -68,13 +70,17 @@ class PolicyShelf:
                 log.error("policy_refused", tenant=tenant or "*", file=str(path))  # noqa: TRY400 (the caller says why)
                 raise
 
-    async def reload(self) -> None:
-        """Read every policy again; a file that cannot be used keeps the policy before it, and says so in the log."""
+    async def reload(self, batch_over: Callable[[], Awaitable[None]]) -> None:
+        """Read every policy again; a file that cannot be used keeps the policy before it, and says so in the log.
+
+        `batch_over` returns once no batch holds the policies before: until then they keep their engines.
+        """
         try:
             files = self._files.all()
         except OSError as error:
             log.error("policy_kept", tenant="*", error=str(error))  # noqa: TRY400 (the reason is the message)
             return
+        replaced: list[Policy] = []
         for tenant, path in files.items():
             try:
                 fresh = await self._prepare(path)
@@ -84,15 +90,17 @@ class PolicyShelf:
             before = self._active.get(tenant)
             self._active[tenant] = fresh
             log.info("policy_active", tenant=tenant or "*", name=fresh.name, version=fresh.version)
-            await self._retire(before)
+            if before is not None:
+                replaced.append(before)
         for tenant in sorted(self._active.keys() - files.keys()):
             log.info("policy_removed", tenant=tenant)
-            await self._retire(self._active.pop(tenant))
-
-    async def _retire(self, policy: Policy | None) -> None:
-        if policy is not None:
-            # In the worker thread, so behind every batch that still holds the policy's engine.
-            await self._worker.run(policy.decider.close)
+            replaced.append(self._active.pop(tenant))
+        await batch_over()
+        for policy in replaced:
+            try:
+                await self._worker.run(policy.decider.close)
+            except EngineFaultError as error:
+                log.error("engine_not_freed", version=policy.version, error=str(error))  # noqa: TRY400 (as above)
 
     async def _prepare(self, path: Path) -> Policy:
         source = text_of(path.read_bytes())  # noqa: ASYNC240 (a small local file, read at start and on SIGHUP)

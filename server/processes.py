@@ -16,8 +16,8 @@ import structlog
 
 from server.tethered import tethered
 
-# Before a dead process is replaced: one that dies again and again must not take the machine.
-PAUSE_SECONDS = 0.5
+# Before a dead process is replaced: one that dies again and again must not take the machine. Twice as long each time that one does not come up.
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 STOPS = (signal.SIGTERM, signal.SIGINT)
 log = structlog.get_logger()
 
@@ -93,18 +93,20 @@ class Processes:
 
     async def _keep(self, process: Process) -> int:
         """Replace a process whenever it dies; return the last one's exit code once all are to stop."""
+        pause_seconds = PAUSE_SECONDS
         while True:
             code = await process.wait()
             self._running.discard(process)
             self._ready.discard(process)
             if self._stopping.is_set():
                 return 0 if -code in STOPS else abs(code)  # told to stop before it could listen to that
-            log.error("process_died", pid=process.pid, exit_code=code)
+            log.error("process_died", pid=process.pid, exit_code=code, again_in_seconds=pause_seconds)
             try:
-                await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
+                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
             except TimeoutError:
                 process, is_ready = await self._start()
             else:
                 return 0
             if is_ready:
                 log.info("process_replaced", pid=process.pid)
+            pause_seconds = PAUSE_SECONDS if is_ready else min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)

@@ -62,6 +62,7 @@ class Road:
         self._worker = worker
         self._publish = publish
         self._waiting = WaitingRoom(settings)
+        self._busy = asyncio.Lock()  # held by the batch that is on the road
         self._driver: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,6 +74,11 @@ class Road:
         if self._driver is not None:
             self._driver.cancel()
             await asyncio.gather(self._driver, return_exceptions=True)
+
+    async def batch_over(self) -> None:
+        """Return once the batch that is on the road now is through; those behind it take what is in force by then."""
+        async with self._busy:
+            pass
 
     async def decide(
         self,
@@ -146,7 +152,9 @@ class Road:
     async def _drive(self) -> None:
         task = asyncio.current_task()
         while task is None or not task.cancelling():  # see `server/turns.py`
-            await self._run(await self._waiting.next_batch())
+            jobs = await self._waiting.next_batch()
+            async with self._busy:
+                await self._run(jobs)
 
     async def _run(self, jobs: list[Job]) -> None:
         BATCH_LEADS.observe(len(jobs))

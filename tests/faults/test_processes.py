@@ -1,6 +1,7 @@
 """Several serving processes behind one port, killed one by one and all at once."""
 
 import contextlib
+import json
 import signal
 import socket
 import time
@@ -127,6 +128,23 @@ def test_a_reload_does_not_kill_a_process_that_is_still_starting(two: Running, t
         two.process.send_signal(signal.SIGHUP)
         time.sleep(0.02)
     assert logged(tmp_path, "process_died") == 2
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_process_that_does_not_come_up_is_tried_again_less_and_less_often(two: Running, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").rename(tmp_path / "away.yaml")
+    serving(two)[0].kill()
+    until_logged(two, tmp_path, "process_died", 3)
+    (tmp_path / "away.yaml").rename(tmp_path / "policy.yaml")
+    until_logged(two, tmp_path, "process_replaced")
+    for process in serving(two):
+        process.kill()
+    until_logged(two, tmp_path, "process_replaced", 3)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if '"process_died"' in line]
+    pauses = [line["again_in_seconds"] for line in lines]
+    assert pauses[:3] == [0.5, 1.0, 2.0]
+    assert pauses[-2:] == [0.5, 0.5]
     assert two.stop() == 0
 
 
