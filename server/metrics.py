@@ -1,4 +1,4 @@
-"""What the service counts of itself, for Prometheus."""
+"""What the service counts of itself, for Prometheus. A gauge says what several processes come to as one (`metrics_page.py`)."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -21,8 +21,8 @@ ASSESSMENTS = Counter(
 FAILED_JOBS = Counter("keepwell_failed_jobs", "Jobs of one lead that failed by a fault of ours.")
 LOST_LINES = Counter("keepwell_log_lines_lost", "Lines of the log that could not be written.")
 RPCS = Counter("keepwell_rpcs", "Calls by method and status.", ["method", "code"])
-WATCHERS = Gauge("keepwell_watchers", "Open feed streams.")
-CONSUMERS = Gauge("keepwell_consumers", "Open subscription streams.")
+WATCHERS = Gauge("keepwell_watchers", "Open feed streams.", multiprocess_mode="livesum")
+CONSUMERS = Gauge("keepwell_consumers", "Open subscription streams.", multiprocess_mode="livesum")
 DELIVERIES = Counter("keepwell_deliveries", "Deliveries of subscriptions, by what became of them.", ["result"])
 FEED_MISSED = Counter(
     "keepwell_feed_missed", "Decisions that retention removed before a subscription acknowledged them."
@@ -30,9 +30,12 @@ FEED_MISSED = Counter(
 TRIMMED = Counter("keepwell_log_trimmed", "Decisions that retention removed from the log.")
 ENGINE_FAULTS = Counter("keepwell_engine_faults", "Rule evaluations that failed closed.")
 MODEL_LOADS = Counter("keepwell_model_loads", "Models that were to score: loaded, or refused.", ["result"])
-MODELS_BEHIND = Gauge("keepwell_models_behind", "Tenants whose active model this replica cannot load.")
+MODELS_BEHIND = Gauge(
+    "keepwell_models_behind", "Tenants whose active model this replica cannot load.", multiprocess_mode="livemax"
+)
 MODEL_DRIFT = Gauge(
     "keepwell_model_drift_psi",
     "Population stability index of scored leads against the training snapshot; above 0.25 it is another population.",
     ["tenant", "version", "feature"],
+    multiprocess_mode="mostrecent",
 )

@@ -52,9 +52,10 @@ def reserved(listen: str) -> Iterator[str]:
 class Processes:
     """So many serving processes, which take their settings from the environment."""
 
-    def __init__(self, count: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, count: int, environment: Mapping[str, str], died: Callable[[int], None]) -> None:
         self._count = count
         self._environment = environment
+        self._died = died  # told the id of a process that did
         self._running: set[Process] = set()
         self._ready: set[Process] = set()  # of these
         self._stopping = asyncio.Event()
@@ -101,6 +102,7 @@ class Processes:
             if self._stopping.is_set():
                 return 0 if -code in STOPS else abs(code)  # told to stop before it could listen to that
             log.error("process_died", pid=process.pid, exit_code=code, again_in_seconds=pause_seconds)
+            self._died(process.pid)
             try:
                 await asyncio.wait_for(self._stopping.wait(), pause_seconds)
             except TimeoutError:

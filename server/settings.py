@@ -4,10 +4,10 @@ A command-line option of `keepwell serve` wins over its variable. Nothing here i
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     processes: int = Field(default=1, ge=1, le=64)
     clock: Literal["store", "manual"] = "store"
     tenant_time_zone: str = "UTC"
-    metrics_listen: str | None = None  # HOST:PORT of the Prometheus page; with one process only
+    metrics_listen: str | None = None  # HOST:PORT of the Prometheus page, one for all processes
     # Whether this process does by itself what falls due: reviews of leads, and escalations that nobody acknowledged.
     reviews: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -57,12 +57,6 @@ class Settings(BaseSettings):
     # 64 calls in flight were refused under a bound of 100: a finished stream counts until both sides have forgotten it.
     streams_per_connection: int = Field(default=1_000, ge=1, le=10_000)
     message_bytes: int = Field(default=4 << 20, ge=1 << 16, le=64 << 20)
-
-    @model_validator(mode="after")
-    def _one_metrics_page(self) -> Self:
-        if self.metrics_listen is not None and self.processes > 1:
-            raise ValueError("metrics_listen needs processes = 1: several cannot share the page")
-        return self
 
     @field_validator("tenant_time_zone")
     @classmethod

@@ -12,6 +12,7 @@ import structlog
 import typer
 
 from server.logs import configure_logs
+from server.metrics_page import PageTakenError, page, shared_page
 from server.processes import PortTakenError, Processes, reserved
 from server.settings import Settings
 from server.store.binary import NoStoreBinaryError
@@ -56,14 +57,16 @@ def _watch(store: EmbeddedStore, ending: threading.Event) -> None:
 def run_one(settings: Settings) -> int:
     """Serve in this process; return the exit code."""
     configure_logs(settings.log_level)
-    with store_of(settings) as url:
-        return serve_here(settings, url)
+    try:
+        with page(settings.metrics_listen), store_of(settings) as url:
+            return serve_here(settings, url)
+    except PageTakenError as error:
+        return _cannot_serve(error)
 
 
 def serve_here(settings: Settings, store_url: str) -> int:
     """Serve on a store that runs already; return the exit code."""
     import uvloop
-    from prometheus_client import start_http_server
 
     from rules.diagnostics import PolicyInvalidError
     from server.app import serve
@@ -76,14 +79,10 @@ def serve_here(settings: Settings, store_url: str) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
-    if settings.metrics_listen is not None:
-        host, _, port = settings.metrics_listen.rpartition(":")
-        start_http_server(int(port), host)
     try:
         uvloop.run(serve(settings, store_url, ready))
     except (PolicyInvalidError, StoreUnsafeError, OSError, RuntimeError) as error:
-        typer.echo(f"cannot serve: {error}", err=True)
-        return 1
+        return _cannot_serve(error)
     return 0
 
 
@@ -91,13 +90,21 @@ def run_many(settings: Settings) -> int:
     """Serve in several processes that share the port; this one keeps the store and them. Return the exit code."""
     configure_logs(settings.log_level)
     try:
-        with reserved(settings.listen) as listen, store_of(settings) as url:
-            variables = _variables(settings) | {"KEEPWELL_LISTEN": listen, "KEEPWELL_REDIS_URL": url}
-            processes = Processes(settings.processes, {**os.environ, **variables})
+        with (
+            reserved(settings.listen) as listen,
+            shared_page(settings.metrics_listen) as shared,
+            store_of(settings) as url,
+        ):
+            own = {"KEEPWELL_LISTEN": listen, "KEEPWELL_REDIS_URL": url, **shared.variables}
+            processes = Processes(settings.processes, {**os.environ, **_variables(settings), **own}, shared.died)
             return asyncio.run(processes.run(lambda: _say_ready(listen)))
-    except PortTakenError as error:
-        typer.echo(f"cannot serve: {error}", err=True)
-        return 1
+    except (PortTakenError, PageTakenError) as error:
+        return _cannot_serve(error)
+
+
+def _cannot_serve(error: Exception) -> int:
+    typer.echo(f"cannot serve: {error}", err=True)
+    return 1
 
 
 def _say_ready(listen: str) -> None:

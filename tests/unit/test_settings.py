@@ -25,11 +25,7 @@ from server.cli import app
             {"KEEPWELL_EVENT_RETENTION_DAYS": "30"},
             "event_retention_days: Input should be greater than or equal to 31",
         ),
-        (
-            ["--processes", "2"],
-            {"KEEPWELL_METRICS_LISTEN": "127.0.0.1:9000"},
-            "metrics_listen needs processes = 1: several cannot share the page",
-        ),
+        ([], {"KEEPWELL_METRICS_LISTEN": "9000"}, "metrics_listen: Value error, '9000' is not HOST:PORT"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(
