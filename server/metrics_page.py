@@ -52,7 +52,9 @@ def page(listen: str | None, registry: CollectorRegistry = REGISTRY) -> Iterator
 def shared_page(listen: str | None) -> Iterator[SharedPage]:
     """Serve one page for several processes; raises as `page` does."""
     registry = CollectorRegistry()
-    deaths = Counter("keepwell_processes_died", "Serving processes that died and were replaced.", registry=registry)
+    deaths = Counter(
+        "keepwell_processes_died", "Serving processes that died, or did not come up again.", registry=registry
+    )
     with TemporaryDirectory(prefix="keepwell-metrics-") as folder, page(listen, registry):
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
 
