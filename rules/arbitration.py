@@ -6,26 +6,13 @@ contacts more.
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from rules.answer import Answer, Proposal, is_full
 from rules.compiled import Candidate, CompiledPolicy, LimitRule
-from rules.decision import InterventionAction, Situation, Suppression
-from rules.eligibility import Granted, Horizon, closes_at, eligible_at
+from rules.decision import Arbitration, Granted, InterventionAction, Situation, Suppression
+from rules.eligibility import Horizon, closes_at, eligible_at
 from rules.vocabulary import ReasonCode, Stage
 
 DELIVERY_MS = 3_600_000  # how long a granted contact may wait to be carried out
-
-
-class Arbitration(Struct, frozen=True):
-    """What became of the candidates."""
-
-    interventions: list[InterventionAction]
-    suppressions: list[Suppression]
-    granted: list[Granted]
-    claims: dict[str, int]
-    closes_at: int | None  # the first instant at which a granted one would be blocked
-    deferred_to: int | None  # the first instant at which a deferrable one is free
 
 
 NOTHING = Arbitration([], [], [], {}, None, None)

@@ -10,10 +10,10 @@ from zlib import crc32
 from msgspec.structs import replace
 
 from rules.answer import Answer, answer_of
-from rules.arbitration import NOTHING, Arbiter, Arbitration
+from rules.arbitration import NOTHING, Arbiter
 from rules.cells import Answers
 from rules.compiled import CompiledPolicy, FactValue
-from rules.decision import CeilingClaim, Decision, Ruling, Situation
+from rules.decision import Arbitration, CeilingClaim, Decision, Ruling, Situation
 from rules.engine import EngineFaultError, RuleEngine
 from rules.escalating import after_decision
 from rules.escalation import NOT_ASKED, EscalationOutcome, escalate

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -71,6 +72,24 @@ class Suppression(Struct, frozen=True):
     observed: float | None = None
     limit: float | None = None
     next_eligible_at: int | None = None  # None: never, without a change of state
+
+
+class Granted(NamedTuple):
+    """A contact that this decision has granted already: limits count it for what follows."""
+
+    channel: int
+    playbook: int
+
+
+class Arbitration(Struct, frozen=True):
+    """What became of the candidates."""
+
+    interventions: list[InterventionAction]
+    suppressions: list[Suppression]
+    granted: list[Granted]
+    claims: dict[str, int]
+    closes_at: int | None  # the first instant at which a granted one would be blocked
+    deferred_to: int | None  # the first instant at which a deferrable one is free
 
 
 class Escalation(Struct, frozen=True):

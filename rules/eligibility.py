@@ -1,22 +1,14 @@
 """When a blocked intervention becomes possible: the first instant at which nothing that passes with time speaks against it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rules.compiled import Candidate, HoursRule, LimitRule
-from rules.decision import Situation
+from rules.decision import Granted, Situation
 from rules.hours import is_blocked, next_change
 from rules.sheet import applies, instants_of, lead_window
 from rules.windows import Use, use_of
 
 MAX_STEPS = 200
-
-
-class Granted(NamedTuple):
-    """A contact that this decision has granted already: limits count it for what follows."""
-
-    channel: int
-    playbook: int
 
 
 class Horizon:

@@ -13,7 +13,7 @@ from model.scorer import ModelArtifactError
 from server.errors import EtagMismatchError, ModelNotFoundError, ModelNotLoadedError, NoModelBeforeError
 from server.metrics import MODELS_BEHIND
 from server.models import SHIPPED_VERSION, ModelShelf
-from server.road.assess import Model
+from server.road.assessed import Model
 from server.store.connection import Store
 from server.store.models import (
     Scoring,

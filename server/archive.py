@@ -10,14 +10,16 @@ from server.convert.decision import identity, trace_bytes
 from server.errors import DecisionNotFoundError
 from server.models import ModelShelf
 from server.policies import PolicyShelf
-from server.road.assess import NO_REUSE, Model, Reuse, Subject, assess
+from server.road.assess import assess
+from server.road.assessed import NO_REUSE, Model, Reuse, Subject
 from server.road.situation import situation
 from server.road.world import EncodeDecision
 from server.store.connection import Store
 from server.store.keys import Partition, partition_of
 from server.store.log import LogEntry, lead_entries, locate, read_entry
 from server.store.partition import parse_lead
-from server.store.record import DecisionInputs, decode_inputs, decode_record
+from server.store.record import decode_inputs, decode_record
+from server.store.record_layout import DecisionInputs
 from server.worker import Worker
 
 

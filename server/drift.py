@@ -16,7 +16,7 @@ from model.scorer import Scorer
 from server.convert.model import DriftReport
 from server.metrics import MODEL_DRIFT
 from server.models import ModelShelf
-from server.road.assess import Model
+from server.road.assessed import Model
 from server.road.sample import ScoredLead
 from server.store.connection import Store
 from server.store.drift import add_counts, read_counts

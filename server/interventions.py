@@ -10,7 +10,7 @@ from server.convert.outcome import grants_of
 from server.errors import ReplayUnavailableError, StateUnavailableError
 from server.policies import PolicyShelf
 from server.road.reporting import Located
-from server.road.world import ceiling_seconds
+from server.road.tally import ceiling_seconds
 from server.store.connection import Store
 from server.store.keys import PARTITIONS, Partition
 from server.store.log import Locator, LogEntry, find_entries, parse_locator

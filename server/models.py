@@ -17,7 +17,7 @@ from model.scorer import ModelArtifactError, Scorer
 from server.artifact import check_hashes, load_artifact, load_folder, read_folder
 from server.errors import ReplayUnavailableError
 from server.metrics import MODEL_LOADS
-from server.road.assess import Model
+from server.road.assessed import Model
 from server.road.sample import Sample
 from server.store.connection import Store
 from server.store.models import Files, Scoring, keep_shipped, read_artifact

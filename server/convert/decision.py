@@ -18,7 +18,7 @@ from server.convert.assessment import own_assessment
 from server.convert.checks import timestamp_of, wire
 from server.convert.pieces import DOUBLE, embedded, tag, varint
 from server.feed.item import FeedItem
-from server.road.assess import Assessed
+from server.road.assessed import Assessed
 
 NO_CHANNEL = decision_pb2.INTERVENTION_CHANNEL_UNSPECIFIED
 EXPECTED_VALUE, EXPECTED_VALUE_TAG = Layout("<Bd"), tag(decision_pb2.InterventionAction, "expected_value", DOUBLE)

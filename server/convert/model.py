@@ -12,7 +12,7 @@ from server.convert.assessment import time_to_churn_fields
 from server.convert.checks import Checker, timestamp_of, wire
 from server.convert.request import given_features
 from server.errors import FieldViolation, InvalidFieldsError
-from server.road.assess import Assessed, Subject
+from server.road.assessed import Assessed, Subject
 from server.road.job import DecideInput, LeadRecord
 
 SCORE_FEATURES = 1_024

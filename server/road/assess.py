@@ -3,60 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from model.activity import DAY_MS, features_of
 from model.explanation import Explanation
-from model.fallback import FallbackScorer
 from model.features import NUMERIC, UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS, FloatArray
-from model.scorer import Scorer
 from model.survival.estimate import NoEstimateReason, PackedEstimate
 from rules.decision import Assessment
 from rules.facts import MAX_FEATURE_AGE_DAYS
 from rules.vocabulary import AssessmentSource, Cause
-from server.road.job import DecideInput, LastAssessment, LeadRecord
-from server.road.sample import Behaviour, Sample
-
-
-class Model(Struct, frozen=True):
-    """What scores at the moment: the trained model, or the fallback and why."""
-
-    scorer: Scorer | FallbackScorer
-    fault: str = ""
-    sample: Sample | None = None  # of what it scored, for drift
-
-    @property
-    def source(self) -> AssessmentSource:
-        """What its probabilities count as."""
-        return AssessmentSource.FALLBACK if self.fault else AssessmentSource.MODEL
-
-
-class Subject(Struct, frozen=True):
-    """A lead to assess, and what its request adds to what is known of it."""
-
-    record: LeadRecord
-    request: DecideInput
-
-
-class Assessed(Struct, frozen=True):
-    """An assessment, what callers have told of the lead's features by now, and what no rule looks at: when the lead will leave, and why."""
-
-    assessment: Assessment
-    given: Behaviour
-    time_to_churn: PackedEstimate
-    explanation: Explanation | None = None  # when it was asked for
-    reused: bool = False  # whether the assessment is the last one
-    seen: Behaviour | None = None  # what the model scored
-
-
-class Reuse(Struct, frozen=True):
-    """Which assessments may be used again: those of the model in use, for so long."""
-
-    model_version: str
-    within_ms: int
-
-
-NO_REUSE = Reuse("", 0)
+from server.road.assessed import NO_REUSE, Assessed, Model, Reuse, Subject
+from server.road.job import LastAssessment, LeadRecord
+from server.road.sample import Behaviour
 
 
 def given_of(record: LeadRecord) -> Behaviour:

@@ -11,10 +11,12 @@ import structlog
 
 from rules.vocabulary import AssessmentSource
 from server.metrics import ASSESSMENTS, ENGINE_FAULTS, FAILED_JOBS
-from server.road.assess import Assessed, Subject, assess
+from server.road.assess import assess
+from server.road.assessed import Assessed, Subject
 from server.road.planner import LeadPlanner
 from server.road.sample import A_BATCH, Sample
-from server.road.world import LeadPlan, LeadWork, Tally, World
+from server.road.tally import Tally
+from server.road.world import LeadPlan, LeadWork, World
 
 Result = TypeVar("Result")
 SCORED, REUSED = ASSESSMENTS.labels("scored"), ASSESSMENTS.labels("reused")

@@ -7,7 +7,8 @@ from rules.decision import CeilingReading
 from rules.zones import period
 from server.road.day import day_of
 from server.road.job import Job
-from server.road.world import Policy, Tally
+from server.road.tally import Tally
+from server.road.world import Policy
 from server.store.keys import Partition
 from server.store.partition import CeilingQuery, GatherQuery, Snapshot
 

@@ -1,9 +1,8 @@
 """One lead's jobs, in the order in which they came: each on the record that the one before it left, and all in one write."""
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from rules.decision import Ruling, Situation
+from rules.decision import Ruling
 from rules.escalating import EscalationStateError
 from rules.news import is_news
 from rules.vocabulary import Cause
@@ -14,7 +13,7 @@ from server.errors import (
     InterventionNotFoundError,
     InvalidFieldsError,
 )
-from server.road.assess import Assessed, Subject
+from server.road.assessed import Assessed, Subject
 from server.road.job import (
     Amendment,
     Changed,
@@ -30,11 +29,13 @@ from server.road.job import (
 )
 from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request, unsettled
 from server.road.situation import situation
-from server.road.world import ESCALATION_SHARE, LeadPlan, LeadWork, Tally, World, ceiling_seconds
+from server.road.tally import ESCALATION_SHARE, Tally, ceiling_seconds
+from server.road.world import Decided, LeadPlan, LeadWork, World
 from server.store.effects import Effect, values_of
 from server.store.escalations import effects_of_decision
 from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite
-from server.store.record import DecisionInputs, decode_record, encode_inputs, encode_record
+from server.store.record import decode_record, encode_inputs, encode_record
+from server.store.record_layout import DecisionInputs
 
 # What a job may be refused for; anything else is a fault of ours.
 REFUSALS = (
@@ -52,16 +53,6 @@ def check_time(request: DecideInput, now: int) -> InvalidFieldsError | None:
     if as_of is not None and as_of > now + FUTURE_TOLERANCE_MS:
         return InvalidFieldsError(FieldViolation("features.as_of", "must not be in the future"))
     return None
-
-
-class Decided(Struct, frozen=True):
-    """A job that was decided, and what from."""
-
-    job: Job
-    request: DecideInput
-    assessed: Assessed
-    facts: Situation
-    ruling: Ruling
 
 
 class LeadPlanner:

@@ -19,7 +19,7 @@ from server.errors import (
     StateUnavailableError,
 )
 from server.metrics import BATCH_LEADS
-from server.road.assess import Model, Reuse
+from server.road.assessed import Model, Reuse
 from server.road.clock import ClockGuard
 from server.road.compute import plan
 from server.road.day import Day, day_of
@@ -29,8 +29,9 @@ from server.road.reading import read
 from server.road.replays import settle_replays
 from server.road.settings import RoadSettings
 from server.road.settling import settle, settle_answers
+from server.road.tally import Tally
 from server.road.waiting import WaitingRoom
-from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, Tally, World
+from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, World
 from server.store.connection import Store
 from server.store.keys import Partition, partition_number, partition_of
 from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather

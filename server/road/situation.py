@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from rules.decision import CeilingReading, Situation
 from rules.lead import LeadProfile
-from server.road.assess import Assessed
+from server.road.assessed import Assessed
 from server.road.job import DecideInput, LeadRecord
 
 

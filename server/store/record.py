@@ -1,26 +1,20 @@
 """The store's records as bytes, and back. With `activity_record.py`, all that knows how a lead and a decision's inputs lie in the store.
 
-Both are MessagePack arrays: the core's own values, field by field, in the order in which the classes name them. So a class may only
-grow at its end: an array that is shorter than its class is an older record, and what it lacks takes the default. Contacts, of which there are
-many, and days of activity are packed more tightly.
+Both are MessagePack arrays of the core's own values; contacts, of which there are many, and days of activity are packed more tightly.
 """
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct as Layout
 from typing import Any
 
-from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from model.features import UNKNOWN_NUMBERS
-from model.survival.estimate import PackedEstimate
-from rules.decision import CeilingReading
-from rules.lead import Consent, Contact, LeadProfile, LeadState, RaisedEscalation
-from rules.vocabulary import AssessmentSource, Cause, Stage
+from rules.lead import Contact, LeadState
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.activity_record import activity_of, packed_activity
+from server.store.record_layout import DecisionInputs, StoredAssessment, StoredInputs, StoredRecord, StoredState
 
 EMPTY = LeadRecord()
 HASH = re.compile("[0-9a-f]{32}")
@@ -31,83 +25,9 @@ UNKNOWN_TAILS = [
 CONTACT = Layout("<QBII")  # at, channel, playbook, contact_id
 
 
-class DecisionInputs(Struct, frozen=True):
-    """All that one decision was made from; with the policy and the model it names, enough to make it again."""
-
-    request: DecideInput
-    record: bytes
-    now: int
-    ceilings: Mapping[str, CeilingReading]
-    model_fault: str
-    reused: bool = False  # whether the record's own assessment was used again
-
-
-class _State(Struct, array_like=True):
-    """A LeadState as it lies in the store."""
-
-    stage: Stage
-    stage_since: int
-    below_stage_since: int | None
-    contacts: bytes
-    consent: tuple[tuple[int, Consent], ...]
-    last_decided_at: int
-    last_escalated_at: int | None
-    escalation: RaisedEscalation | None
-    next_review_at: int | None = None
-    verdict: int = 0
-    deferred_to: int | None = None
-
-
-class _Assessment(Struct, array_like=True):
-    """A LastAssessment as it lies in the store: without what the record has anyway, its model's hash as bytes."""
-
-    churn_probability: float
-    source: AssessmentSource
-    model_version: Any  # bytes for a hash, else text
-    assessed_at: int  # 0: when the lead was last decided about
-    stands: bool = False
-    time_to_churn: PackedEstimate = 0
-
-
-class _Record(Struct, array_like=True):
-    """A LeadRecord as it lies in the store."""
-
-    profile: LeadProfile | None
-    numeric: bytes
-    categories: tuple[str, ...]
-    features_as_of: int | None
-    state: _State
-    assessment: _Assessment | None
-    activity: Any
-    activity_at: int = 0
-
-
-class _Request(Struct, array_like=True):
-    """What the log keeps of a DecideInput: the log knows its ids otherwise."""
-
-    numbers: bytes
-    categories: tuple[str, ...]
-    features_as_of: int | None
-    churn_probability: float | None
-    profile: dict[str, Any]
-    explain: bool
-    cause: Cause
-
-
-class _Inputs(Struct, array_like=True):
-    """DecisionInputs as they lie in the log."""
-
-    request: _Request
-    record: bytes
-    now: int
-    ceilings: dict[str, CeilingReading]
-    model_fault: str
-    reused: bool = False
-
-
 _encode = Encoder(enc_hook=dict).encode  # the hook: read-only mappings
-_decode_record = Decoder(_Record).decode
-_decode_inputs = Decoder(_Inputs).decode
+_decode_record = Decoder(StoredRecord).decode
+_decode_inputs = Decoder(StoredInputs).decode
 
 
 def _packed_contacts(contacts: tuple[Contact, ...]) -> bytes:
@@ -147,7 +67,7 @@ def _packed_state(state: LeadState) -> tuple[Any, ...]:
     )
 
 
-def _state(kept: _State) -> LeadState:
+def _state(kept: StoredState) -> LeadState:
     return LeadState(
         kept.stage,
         kept.stage_since,
@@ -185,7 +105,7 @@ def _packed_assessment(last: LastAssessment, decided_at: int) -> tuple[Any, ...]
     )
 
 
-def _assessment(kept: _Assessment, decided_at: int) -> LastAssessment:
+def _assessment(kept: StoredAssessment, decided_at: int) -> LastAssessment:
     version, at = _version(kept.model_version), kept.assessed_at or decided_at
     return LastAssessment(kept.churn_probability, kept.source, version, at, kept.stands, kept.time_to_churn)
 

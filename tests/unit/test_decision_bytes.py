@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from rules.decision import Assessment, Decision, InterventionAction, Suppression
 from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
 from server.convert.decision import encode_decision
-from server.road.assess import Assessed
+from server.road.assessed import Assessed
 from server.road.sample import Behaviour
 
 NOW = 1_772_366_400_000

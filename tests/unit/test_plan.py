@@ -13,11 +13,12 @@ from rules.engine import EngineFaultError, RuleEngine
 from rules.source import read_policy
 from server.convert.decision import encode_decision
 from server.policies import SHIPPED
-from server.road.assess import NO_REUSE, Assessed, Model
+from server.road.assessed import NO_REUSE, Assessed, Model
 from server.road.compute import plan
 from server.road.day import day_of
 from server.road.job import Committed, DecideInput, Job, Ticket
-from server.road.world import LeadPlan, LeadWork, Policy, Tally, World
+from server.road.tally import Tally
+from server.road.world import LeadPlan, LeadWork, Policy, World
 from server.store.keys import Partition
 from server.store.partition import NEW_LEAD
 

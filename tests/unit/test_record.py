@@ -13,7 +13,8 @@ from rules.decision import CeilingReading
 from rules.lead import Consent, Contact, LeadProfile, LeadState, RaisedEscalation
 from rules.vocabulary import AssessmentSource, Cause, ConsentState, Stage, Verdict
 from server.road.job import DecideInput, LastAssessment, LeadRecord
-from server.store.record import DecisionInputs, decode_inputs, decode_record, encode_inputs, encode_record
+from server.store.record import decode_inputs, decode_record, encode_inputs, encode_record
+from server.store.record_layout import DecisionInputs
 
 NOW = 1_772_366_400_000
 STATE = LeadState(

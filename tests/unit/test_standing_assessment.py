@@ -5,7 +5,8 @@ from model.events import event_type
 from model.fallback import FallbackScorer
 from model.features import numbers_row
 from rules.vocabulary import AssessmentSource, Cause
-from server.road.assess import Assessed, Model, Reuse, Subject, assess
+from server.road.assess import assess
+from server.road.assessed import Assessed, Model, Reuse, Subject
 from server.road.job import DecideInput, EventInput, LastAssessment, LeadRecord
 from server.road.recording import after_event
 

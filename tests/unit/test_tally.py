@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from rules.decision import CeilingClaim, CeilingReading, Ruling
 from rules.lead import LeadState
-from server.road.world import ESCALATION_SHARE, Tally
+from server.road.tally import ESCALATION_SHARE, Tally
 from tests.unit.test_decision_bytes import DECISION
 
 SHARE = 0.05
