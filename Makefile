@@ -1,6 +1,7 @@
 # Two commands need no more than Python 3.11, 3.12 or 3.13 and a C compiler: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPUTES := tests/unit tests/policy tests/contract tests/integration/test_verify.py tests/faults/test_limits_under_fire.py
 CHECKED := server rules model tests proto/generate.py proto/check.py proto/image.py clients/python clients/delivery
 
 # durable_rules calls a function that Python 3.13 renamed; its own build ignores CFLAGS.
@@ -8,7 +9,7 @@ ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 13))'),Tru
 export CPPFLAGS += -DPyEval_CallObject=PyObject_CallObject
 endif
 
-.PHONY: demo test check clients delivery chaos proto bench lock clean
+.PHONY: demo test check native pure compiled clients delivery chaos proto bench lock clean
 
 demo: .venv/installed
 	$(BIN)/keepwell demo
@@ -26,6 +27,25 @@ check: .venv/installed
 	$(BIN)/python proto/check.py
 	$(BIN)/keepwell policy check rules/policies/default.yaml
 	$(BIN)/keepwell policy test rules/policies/default.yaml
+
+# What computes, compiled to C from the same sources (the list is in pyproject.toml), beside them; the wheel in build/ holds both.
+native: build/native
+
+build/native: .venv/installed pyproject.toml $(wildcard model/*.py model/*/*.py rules/*.py server/*.py server/*/*.py)
+	HATCH_BUILD_HOOKS_ENABLE=true $(BIN)/python -m hatchling build --target wheel --directory build
+	touch $@
+
+# The compiled modules put through the tests of what they compute, in a copy: those of `make test` go on with the sources.
+compiled: .venv/installed
+	rm -rf build/compiled && mkdir -p build/compiled
+	git ls-files -z --cached --others --exclude-standard | tar --null --files-from - -cf - | tar -xf - -C build/compiled
+	cd build/compiled && HATCH_BUILD_HOOKS_ENABLE=true $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory build
+	cd build/compiled && $(CURDIR)/$(BIN)/python -m pytest $(COMPUTES)
+
+# Back to the sources.
+pure:
+	find model rules server -name '*.so' -delete
+	rm -rf build *__mypyc*.so
 
 # The clients as others get them: the TypeScript one is generated, built and tested (needs Node 20 or newer), the Python one is installed
 # on its own with the oldest libraries that it allows.
@@ -58,5 +78,5 @@ lock: .venv/installed
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable clients/delivery --editable .
 	touch $@
 
-clean:
+clean: pure
 	rm -rf .venv .venv-codegen .keepwell

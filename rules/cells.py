@@ -9,12 +9,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import count
 from math import inf, nextafter
-from typing import Any
+from typing import Any, TypeVar
 
 from rules.answer import Answer
 from rules.compiled import EngineRule, FactValue
-from rules.facts import FactFunction, View
+from rules.facts import View
 
+Seen = TypeVar("Seen")  # what a fact is read from: a View, or in tests the facts themselves
 Cell = Callable[[View], object]
 Cells = tuple[object, ...]
 Cause = Callable[[View], Hashable]
@@ -22,7 +23,7 @@ KEPT_ANSWERS = 4_096  # in each of two generations
 KEPT_CAUSES = 4_096
 
 
-def cell_of(function: FactFunction, constants: Sequence[FactValue]) -> Cell:
+def cell_of(function: Callable[[Seen], FactValue], constants: Sequence[FactValue]) -> Callable[[Seen], object]:
     """Return the fact reduced to what comparisons with these constants can tell apart."""
     if all(isinstance(constant, bool) for constant in constants):
         return function
@@ -35,13 +36,17 @@ def cell_of(function: FactFunction, constants: Sequence[FactValue]) -> Cell:
     return lambda view: bisect_right(edges, function(view))
 
 
-def _just_above(number: float) -> float:
+def _just_above(number: int | float) -> int | float:
     """Return the next number that a fact can have: a float, or where floats are further apart, a whole number."""
     above = nextafter(number, inf)
-    return min(above, number + 1) if isinstance(number, int) else above
+    if isinstance(number, int) and number + 1 < above:  # no min(): compiled, it would make floats of both
+        return number + 1
+    return above
 
 
-def cells_of(rules: Sequence[EngineRule], functions: Mapping[str, FactFunction]) -> dict[str, Cell]:
+def cells_of(
+    rules: Sequence[EngineRule], functions: Mapping[str, Callable[[Seen], FactValue]]
+) -> dict[str, Callable[[Seen], object]]:
     """Return the cell of every fact that the rules compare, by its name, in the order of `functions`."""
     constants: dict[str, list[FactValue]] = {name: [] for name in functions}
     for rule in rules:

@@ -13,6 +13,7 @@ import typer
 
 from server.logs import configure_logs
 from server.metrics_page import PageTakenError, page, shared_page
+from server.native import ChangedSinceCompiledError, check_compiled
 from server.processes import PortTakenError, Processes, reserved
 from server.settings import Settings
 from server.store.binary import NoStoreBinaryError
@@ -58,9 +59,10 @@ def run_one(settings: Settings) -> int:
     """Serve in this process; return the exit code."""
     configure_logs(settings.log_level)
     try:
+        log.info("code_checked", compiled_modules=check_compiled())
         with page(settings.metrics_listen), store_of(settings) as url:
             return serve_here(settings, url)
-    except PageTakenError as error:
+    except (ChangedSinceCompiledError, PageTakenError) as error:
         return _cannot_serve(error)
 
 
@@ -90,6 +92,7 @@ def run_many(settings: Settings) -> int:
     """Serve in several processes that share the port; this one keeps the store and them. Return the exit code."""
     configure_logs(settings.log_level)
     try:
+        log.info("code_checked", compiled_modules=check_compiled())
         with (
             reserved(settings.listen) as listen,
             shared_page(settings.metrics_listen) as shared,
@@ -98,7 +101,7 @@ def run_many(settings: Settings) -> int:
             own = {"KEEPWELL_LISTEN": listen, "KEEPWELL_REDIS_URL": url, **shared.variables}
             processes = Processes(settings.processes, {**os.environ, **_variables(settings), **own}, shared.died)
             return asyncio.run(processes.run(lambda: _say_ready(listen)))
-    except (PortTakenError, PageTakenError) as error:
+    except (ChangedSinceCompiledError, PortTakenError, PageTakenError) as error:
         return _cannot_serve(error)
 
 

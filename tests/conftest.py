@@ -13,11 +13,20 @@ from pathlib import Path
 import grpc
 import pytest
 
+from server.native import ChangedSinceCompiledError, check_compiled
 from server.policies import SHIPPED
 from server.store.embedded import EmbeddedStore
 
 POLICIES = Path(__file__).parent / "integration" / "policies"
 Start = Callable[..., "Running"]
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to test compiled modules that were changed since: what is written would not be what is tested."""
+    try:
+        check_compiled()
+    except ChangedSinceCompiledError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 class NotReadyError(Exception):

@@ -22,6 +22,7 @@ from keepwell.v1.decision_service_pb2 import DecideRequest
 from rich.console import Console
 from rich.table import Table
 
+from server.native import check_compiled
 from tests.benchmark import fanout
 from tests.benchmark.latency import event_to_watcher
 from tests.benchmark.load import LEADS, introduce, one, requests, stream, unary
@@ -137,14 +138,12 @@ def main() -> None:
     options.add_argument("--calls", type=int, default=2_000)
     options.add_argument("--rounds", type=int, default=5)
     given = options.parse_args()
+    modules = check_compiled()
     with tempfile.TemporaryDirectory(prefix="kwb") as folder:
         found = measure(given.calls, given.rounds, folder) | fanout.measure(given.rounds)
-    table = Table(
-        "figure",
-        "median",
-        "range",
-        title=f"{given.rounds} rounds of {given.calls:,} calls; CPU microseconds, milliseconds, bytes; Python {platform.python_version()}",
-    )
+    run = f"{given.rounds} rounds of {given.calls:,} calls; CPU microseconds, milliseconds, bytes"
+    title = f"{run}; Python {platform.python_version()}, {modules} of the road's modules compiled"
+    table = Table("figure", "median", "range", title=title)
     for name, values in found.items():
         table.add_row(name, f"{statistics.median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}")
     Console().print(table)
