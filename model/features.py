@@ -9,7 +9,7 @@ import math
 from array import array
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,10 +97,10 @@ CATEGORIES = (
     CategoryFeature("region", "region inside the country"),
 )
 _NUMERIC = {feature.name: place for place, feature in enumerate(NUMERIC)}
-_RANGES = {feature.name: (place, feature.lowest, feature.highest) for place, feature in enumerate(NUMERIC)}
+_RANGES: Final = {feature.name: (place, feature.lowest, feature.highest) for place, feature in enumerate(NUMERIC)}
 _CATEGORIES = {feature.name: place for place, feature in enumerate(CATEGORIES)}
-UNKNOWN_NUMBERS = array("d", [float("nan")] * len(NUMERIC)).tobytes()
-UNKNOWN_CATEGORIES = ("",) * len(CATEGORIES)
+UNKNOWN_NUMBERS: Final = array("d", [float("nan")] * len(NUMERIC)).tobytes()
+UNKNOWN_CATEGORIES: Final = ("",) * len(CATEGORIES)
 FEATURE_SCHEMA_HASH = hashlib.sha256(json.dumps([NUMERIC, CATEGORIES]).encode()).hexdigest()
 
 

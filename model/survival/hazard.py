@@ -17,6 +17,7 @@ from model.trees import Questions, Trees, questions_of
 PERIOD_INPUT = len(NUMERIC) + len(CATEGORIES)
 QUESTIONS = 4  # a tree's levels: with more of them its table would not be small
 ANSWERS = 1 << QUESTIONS
+ROWS_AT_ONCE = 5_000  # a megabyte: more of them would be added up outside of a processor's own cache
 
 
 def person_periods(inputs: FloatArray, durations: Durations) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -53,7 +54,13 @@ class HazardTrees(NamedTuple):
         Trees are added in their order, so a lead's figures do not depend on who else is in the batch.
         """
         rows = self.questions.answers(inputs) + self.starts[:, None]
-        return np.asarray(self.table.take(rows, axis=0).sum(axis=0) + self.bias)
+        trees = max(1, ROWS_AT_ONCE // max(1, len(inputs)))
+        total = np.zeros((len(inputs), PERIODS))
+        for first in range(0, len(rows), trees):
+            added = self.table.take(rows[first : first + trees], axis=0)
+            added[0] += total
+            total = added.sum(axis=0)
+        return total + self.bias
 
     def stays(self, inputs: FloatArray) -> FloatArray:
         """Return the survival curves, shape (n, PERIODS): falling, in [0, 1]."""

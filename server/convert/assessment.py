@@ -5,7 +5,7 @@ They are the bytes that protobuf would write; what is unusual it writes itself.
 """
 
 from struct import Struct as Layout
-from typing import Any
+from typing import Any, Final
 
 from keepwell.v1 import decision_pb2
 from keepwell.v1.decision_pb2 import ChurnRiskAssessment, TimeToChurn
@@ -14,19 +14,19 @@ from model.explanation import Explanation
 from model.survival.estimate import BEYOND, PACKED, NoEstimateReason, PackedEstimate, unpacked
 from server.convert.pieces import BYTES, DOUBLE, VARINT, tag
 
-PROBABILITY = tag(ChurnRiskAssessment, "churn_probability", DOUBLE)
-MEDIAN = tag(ChurnRiskAssessment, "expected_days_to_churn", DOUBLE)
-TIME = tag(ChurnRiskAssessment, "time_to_churn", BYTES)
+PROBABILITY: Final = tag(ChurnRiskAssessment, "churn_probability", DOUBLE)
+MEDIAN: Final = tag(ChurnRiskAssessment, "expected_days_to_churn", DOUBLE)
+TIME: Final = tag(ChurnRiskAssessment, "time_to_churn", BYTES)
 EARLY, LATE = (tag(TimeToChurn, name, DOUBLE) for name in ("early_days", "late_days"))
-WITHIN = tuple(tag(TimeToChurn, f"probability_{days}_days", DOUBLE) for days in (7, 30, 90))
-REASON = tag(ChurnRiskAssessment, "no_estimate_reason", VARINT)
+WITHIN: Final = tuple(tag(TimeToChurn, f"probability_{days}_days", DOUBLE) for days in (7, 30, 90))
+REASON: Final = tag(ChurnRiskAssessment, "no_estimate_reason", VARINT)
 # By how many of a lead's three times lie before the horizon; they ascend: early, median, late.
-BAND_FIELDS = (0, 1, 1, 2)
-LAYOUTS = tuple(
+BAND_FIELDS: Final = (0, 1, 1, 2)
+LAYOUTS: Final = tuple(
     Layout("<Bd" + "Bd" * (known > 1) + "BB" + "Bd" * (band + len(WITHIN)) + "BB" * (known <= 1))
     for known, band in enumerate(BAND_FIELDS)
 )
-LENGTHS = tuple(Layout("<" + "Bd" * (band + len(WITHIN))).size for band in BAND_FIELDS)
+LENGTHS: Final = tuple(Layout("<" + "Bd" * (band + len(WITHIN))).size for band in BAND_FIELDS)
 
 
 def own_assessment(probability: float, estimate: PackedEstimate, why: Explanation | None) -> bytes:

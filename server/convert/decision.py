@@ -10,6 +10,7 @@ from functools import lru_cache
 from struct import Struct as Layout
 
 from keepwell.v1 import decision_pb2, decision_service_pb2
+from msgspec.structs import astuple
 
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
@@ -58,16 +59,8 @@ def _terms(currency: str, rule: str) -> bytes:
 
 def _suppression(suppression: Suppression) -> bytes:
     """Return the bytes of one of a decision's suppressions; all but its time is the same for many leads."""
-    eligible_at = suppression.next_eligible_at
-    said = _withheld(
-        suppression.channel,
-        suppression.playbook,
-        suppression.reason,
-        suppression.rule,
-        suppression.limit_name,
-        suppression.observed,
-        suppression.limit,
-    )
+    *what, eligible_at = astuple(suppression)
+    said = _withheld(*what)
     return embedded(6, said if eligible_at is None else said + _eligible(eligible_at))
 
 

@@ -6,11 +6,11 @@ retried below the road.
 
 from typing import Any, NamedTuple, TypeAlias
 
+from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.connection import HiredisRespSerializer
-from redis.exceptions import RedisError
+from redis.exceptions import DataError, RedisError
 
 # redis-py says that any answer may be bytes or text; without decoding all of ours are bytes, which it cannot express.
 Store: TypeAlias = Any
@@ -51,8 +51,10 @@ class _Packing:
 
     def pack_command(self, *arguments: Any) -> list[bytes]:
         """Return a command as it is sent."""
-        packed: list[bytes] = HiredisRespSerializer().pack(*arguments)
-        return packed
+        try:
+            return [pack_command((*arguments[0].split(), *arguments[1:]))]  # "SCRIPT LOAD" is two words
+        except TypeError as error:
+            raise DataError(f"a command takes texts, bytes and numbers: {error}") from error
 
 
 def connect(url: str, *, timeout_seconds: float) -> StoreConnections:

@@ -6,7 +6,7 @@ Both are MessagePack arrays of the core's own values; contacts, of which there a
 import re
 from functools import lru_cache
 from struct import Struct as Layout
-from typing import Any
+from typing import Any, Final
 
 from msgspec.msgpack import Decoder, Encoder
 
@@ -16,13 +16,13 @@ from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.activity_record import activity_of, packed_activity
 from server.store.record_layout import DecisionInputs, StoredAssessment, StoredInputs, StoredRecord, StoredState
 
-EMPTY = LeadRecord()
+EMPTY: Final = LeadRecord()
 HASH = re.compile("[0-9a-f]{32}")
-UNKNOWN_NUMBER = UNKNOWN_NUMBERS[:8]
-UNKNOWN_TAILS = [
+UNKNOWN_NUMBER: Final = UNKNOWN_NUMBERS[:8]
+UNKNOWN_TAILS: Final = [
     UNKNOWN_NUMBERS[: 8 * width] for width in (32, 16, 8, 4, 2, 1)
 ]  # longest first: any tail is a sum of these
-CONTACT = Layout("<QBII")  # at, channel, playbook, contact_id
+CONTACT: Final = Layout("<QBII")  # at, channel, playbook, contact_id
 
 
 _encode = Encoder(enc_hook=dict).encode  # the hook: read-only mappings
