@@ -21,13 +21,18 @@ def module(root: Path, name: str, *, written: int, compiled: int | None) -> None
         os.utime(made, (compiled, compiled))
 
 
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+
+
 def test_a_module_that_was_not_compiled_may_change(tmp_path: Path) -> None:
     module(tmp_path, "rules/decide", written=100, compiled=None)
     assert check_compiled(tmp_path) == 0
 
 
 def test_modules_compiled_when_or_after_they_were_written_are_counted(tmp_path: Path) -> None:
-    module(tmp_path, "rules/decide", written=100, compiled=100)  # a wheel gives all its files one time
+    module(tmp_path, "rules/decide", written=100, compiled=100)
     module(tmp_path, "server/road/planner", written=100, compiled=101)
     assert check_compiled(tmp_path) == 2
 
@@ -47,3 +52,9 @@ def test_a_library_for_another_python_is_nobodys_business(tmp_path: Path) -> Non
     other.touch()
     os.utime(other, (100, 100))
     assert check_compiled(tmp_path) == 0
+
+
+def test_what_is_installed_counts_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").unlink()
+    module(tmp_path, "rules/decide", written=101, compiled=100)
+    assert check_compiled(tmp_path) == 1
