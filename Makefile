@@ -41,6 +41,7 @@ compiled: .venv/installed
 	git ls-files -z --cached --others --exclude-standard | tar --null --files-from - -cf - | tar -xf - -C build/compiled
 	cd build/compiled && HATCH_BUILD_HOOKS_ENABLE=true $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory build
 	cd build/compiled && $(CURDIR)/$(BIN)/python -m pytest $(COMPUTES)
+	rm -rf build/compiled
 
 # Back to the sources.
 pure:

@@ -24,13 +24,12 @@ def check_compiled(root: Path = ROOT) -> int:
 
     """
     modules = compiled(root)
-    if not (
-        root / "pyproject.toml"
-    ).exists():  # installed: nobody writes there, and its files have the times of their installation
+    # Nobody edits an installed package, and its files have the times of their installation.
+    if not (root / "pyproject.toml").exists():
         return len(modules)
     for module in modules:
         source = module.with_name(f"{module.name.partition('.')[0]}.py")
-        if source.stat().st_mtime > module.stat().st_mtime:
+        if not source.exists() or source.stat().st_mtime > module.stat().st_mtime:
             changed = f"{source.relative_to(root)} was changed after it was compiled"
             raise ChangedSinceCompiledError(
                 f"{changed}: `make native` compiles it again, `make pure` runs it as it stands"

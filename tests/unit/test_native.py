@@ -46,6 +46,13 @@ def test_a_module_written_after_it_was_compiled_is_named(tmp_path: Path) -> None
         check_compiled(tmp_path)
 
 
+def test_a_module_that_is_gone_is_named(tmp_path: Path) -> None:
+    module(tmp_path, "rules/decide", written=100, compiled=101)
+    (tmp_path / "rules" / "decide.py").unlink()
+    with pytest.raises(ChangedSinceCompiledError, match=r"^rules/decide\.py was changed"):
+        check_compiled(tmp_path)
+
+
 def test_a_library_for_another_python_is_nobodys_business(tmp_path: Path) -> None:
     module(tmp_path, "rules/decide", written=101, compiled=None)
     other = tmp_path / "rules" / "decide.cpython-38-other.so"
