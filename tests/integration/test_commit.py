@@ -1,7 +1,9 @@
 import uuid
 from collections.abc import Sequence
 
+import pytest
 from msgspec.structs import replace
+from redis.exceptions import DataError
 
 from server.store.connection import connect
 from server.store.effects import remember, remember_new
@@ -98,3 +100,13 @@ async def test_more_leads_than_one_command_takes_are_all_written(store_url: str,
 async def test_the_share_of_escalations_is_counted_where_it_is_written(store_url: str, tenant: str) -> None:
     leads = [replace(named(WRITE), escalations=1) for _ in range(2)]
     assert await committed(store_url, tenant, *leads) == ["", "CEILING"]
+
+
+async def test_a_command_that_cannot_be_written_is_refused_and_the_next_one_goes_on(store_url: str) -> None:
+    connections = connect(store_url, timeout_seconds=5)
+    with pytest.raises(DataError, match=r"^a command takes texts, bytes and numbers: "):
+        await connections.commit.execute_command("SET", "key", None)
+    assert await connections.commit.execute_command("CONFIG GET", "maxmemory-policy") == {
+        "maxmemory-policy": "noeviction"
+    }
+    await connections.aclose()
