@@ -59,10 +59,9 @@ def run_one(settings: Settings) -> int:
     """Serve in this process; return the exit code."""
     configure_logs(settings.log_level)
     try:
-        log.info("code_checked", compiled_modules=check_compiled())
         with page(settings.metrics_listen), store_of(settings) as url:
             return serve_here(settings, url)
-    except (ChangedSinceCompiledError, PageTakenError) as error:
+    except PageTakenError as error:
         return _cannot_serve(error)
 
 
@@ -82,8 +81,9 @@ def serve_here(settings: Settings, store_url: str) -> int:
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     try:
+        log.info("code_checked", compiled_modules=check_compiled())
         uvloop.run(serve(settings, store_url, ready))
-    except (PolicyInvalidError, StoreUnsafeError, OSError, RuntimeError) as error:
+    except (ChangedSinceCompiledError, PolicyInvalidError, StoreUnsafeError, OSError, RuntimeError) as error:
         return _cannot_serve(error)
     return 0
 
@@ -92,7 +92,6 @@ def run_many(settings: Settings) -> int:
     """Serve in several processes that share the port; this one keeps the store and them. Return the exit code."""
     configure_logs(settings.log_level)
     try:
-        log.info("code_checked", compiled_modules=check_compiled())
         with (
             reserved(settings.listen) as listen,
             shared_page(settings.metrics_listen) as shared,
@@ -101,7 +100,7 @@ def run_many(settings: Settings) -> int:
             own = {"KEEPWELL_LISTEN": listen, "KEEPWELL_REDIS_URL": url, **shared.variables}
             processes = Processes(settings.processes, {**os.environ, **_variables(settings), **own}, shared.died)
             return asyncio.run(processes.run(lambda: _say_ready(listen)))
-    except (ChangedSinceCompiledError, PortTakenError, PageTakenError) as error:
+    except (PortTakenError, PageTakenError) as error:
         return _cannot_serve(error)
 
 

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from rules.decide import ESCALATION_SHARE
 from rules.decision import Ruling
 from rules.escalating import EscalationStateError
 from rules.news import is_news
@@ -29,7 +30,7 @@ from server.road.job import (
 )
 from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request, unsettled
 from server.road.situation import situation
-from server.road.tally import ESCALATION_SHARE, Tally, ceiling_seconds
+from server.road.tally import Tally, ceiling_seconds
 from server.road.world import Decided, LeadPlan, LeadWork, World
 from server.store.effects import Effect, values_of
 from server.store.escalations import effects_of_decision

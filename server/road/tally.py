@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from rules.decide import ESCALATION_SHARE
 from rules.decision import CeilingReading, Ruling
 from rules.windows import CountingWindow
-
-ESCALATION_SHARE = "escalation_share"
 
 
 def ceiling_seconds(window: CountingWindow) -> int:

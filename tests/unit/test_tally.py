@@ -2,9 +2,10 @@
 
 from msgspec.structs import replace
 
+from rules.decide import ESCALATION_SHARE
 from rules.decision import CeilingClaim, CeilingReading, Ruling
 from rules.lead import LeadState
-from server.road.tally import ESCALATION_SHARE, Tally
+from server.road.tally import Tally
 from tests.unit.test_decision_bytes import DECISION
 
 SHARE = 0.05
