@@ -84,8 +84,13 @@ class PolicyShelf:
         for tenant, path in files.items():
             try:
                 fresh = await self._prepare(path)
-            except (PolicyInvalidError, OSError) as error:
+            except (PolicyInvalidError, OSError, EngineFaultError) as error:
                 log.error("policy_kept", tenant=tenant or "*", file=str(path), error=str(error))  # noqa: TRY400
+                continue
+            except Exception:
+                log.exception(
+                    "policy_kept", tenant=tenant or "*", file=str(path)
+                )  # a fault of ours stops no other file
                 continue
             before = self._active.get(tenant)
             self._active[tenant] = fresh

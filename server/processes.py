@@ -16,8 +16,8 @@ import structlog
 
 from server.tethered import tethered
 
-# Before a dead process is replaced: one that dies again and again must not take the machine. Twice as long each time that one does not come up.
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+STEADY_SECONDS = 30.0  # a process that lived so long is none of those that die again and again
 STOPS = (signal.SIGTERM, signal.SIGINT)
 log = structlog.get_logger()
 
@@ -47,6 +47,16 @@ def reserved(listen: str) -> Iterator[str]:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(address)  # does not listen, so it is sent nothing
         yield f"{host}:{address[1]}"
+
+
+def next_pause(last_seconds: float | None, lived_seconds: float) -> float:
+    """Return how many seconds to wait before a process that lived so long is replaced; `last_seconds` is the wait before it, None: the first.
+
+    Twice as long each time, as one that dies again and again must not take the machine: starting is most of what it would do.
+    """
+    if last_seconds is None or lived_seconds >= STEADY_SECONDS:
+        return PAUSE_SECONDS
+    return min(2 * last_seconds, LONGEST_PAUSE_SECONDS)
 
 
 class Processes:
@@ -94,9 +104,12 @@ class Processes:
 
     async def _keep(self, process: Process) -> int:
         """Replace a process whenever it dies; return the last one's exit code once all are to stop."""
-        pause_seconds = PAUSE_SECONDS
+        clock = asyncio.get_running_loop().time
+        started_at = clock()
+        pause_seconds: float | None = None
         while True:
             code = await process.wait()
+            pause_seconds = next_pause(pause_seconds, clock() - started_at)
             self._running.discard(process)
             self._ready.discard(process)
             if self._stopping.is_set():
@@ -106,9 +119,9 @@ class Processes:
             try:
                 await asyncio.wait_for(self._stopping.wait(), pause_seconds)
             except TimeoutError:
+                started_at = clock()
                 process, is_ready = await self._start()
             else:
                 return 0
             if is_ready:
                 log.info("process_replaced", pid=process.pid)
-            pause_seconds = PAUSE_SECONDS if is_ready else min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)

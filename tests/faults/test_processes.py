@@ -15,7 +15,7 @@ import pytest
 from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
 
 from server.policies import SHIPPED
-from server.processes import PortTakenError, reserved
+from server.processes import PortTakenError, next_pause, reserved
 from tests.conftest import NotReadyError, Running, start_server
 
 PATIENCE_SECONDS = 60
@@ -132,7 +132,7 @@ def test_a_reload_does_not_kill_a_process_that_is_still_starting(two: Running, t
 
 
 @pytest.mark.timeout(PATIENCE_SECONDS)
-def test_a_process_that_does_not_come_up_is_tried_again_less_and_less_often(two: Running, tmp_path: Path) -> None:
+def test_a_process_that_does_not_stay_up_is_tried_again_less_and_less_often(two: Running, tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").rename(tmp_path / "away.yaml")
     serving(two)[0].kill()
     until_logged(two, tmp_path, "process_died", 3)
@@ -144,8 +144,20 @@ def test_a_process_that_does_not_come_up_is_tried_again_less_and_less_often(two:
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if '"process_died"' in line]
     pauses = [line["again_in_seconds"] for line in lines]
     assert pauses[:3] == [0.5, 1.0, 2.0]
-    assert pauses[-2:] == [0.5, 0.5]
+    assert sorted(pauses[3:]) == [
+        0.5,
+        4.0,
+    ]  # the one that has only just come up is among those that die again and again
     assert two.stop() == 0
+
+
+def test_a_process_that_served_for_half_a_minute_is_replaced_at_once_again() -> None:
+    assert next_pause(None, 0.1) == 0.5
+    assert next_pause(0.5, 29.9) == 1.0
+    assert next_pause(0.5, 30.0) == 0.5
+    assert next_pause(16.0, 0.1) == 30.0
+    assert next_pause(30.0, 0.1) == 30.0
+    assert next_pause(30.0, 30.0) == 0.5
 
 
 def test_a_reserved_port_is_kept_while_nobody_listens() -> None:

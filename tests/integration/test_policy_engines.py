@@ -27,11 +27,15 @@ class Engines:
         self._module = module
         self.held: set[int] = set()
         self.made = 0
+        self.refused = 0  # which one, counted from 1, cannot be made
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
 
     def create_ruleset(self, name: str, definition: str) -> int:
+        if self.made + 1 == self.refused:
+            self.refused = 0
+            raise MemoryError("no engine")
         handle: int = self._module.create_ruleset(name, definition)
         self.held.add(handle)
         self.made += 1
@@ -98,3 +102,33 @@ def test_a_batch_on_the_road_is_decided_by_the_engine_it_began_with_which_is_fre
         assert engines.held == set()
     finally:
         store.stop()
+
+
+@pytest.mark.timeout(60)
+def test_an_engine_that_cannot_be_made_keeps_its_policy_and_all_others_are_reloaded(
+    tmp_path: Path, store_url: str, engines: Engines
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    files = {"": tmp_path / "policy.yaml", "acme": own / "acme.yaml", "zeta": own / "zeta.yaml"}
+
+    def write(generation: int) -> None:
+        for tenant, path in files.items():
+            path.write_text(SHIPPED.read_text().replace("name: default", f"name: {tenant or 'common'}-{generation}"))
+
+    async def reload_with_a_fault() -> list[str]:
+        write(1)
+        settings = Settings(listen="127.0.0.1:0", policy=files[""], policy_dir=own, reviews=False)
+        app = App(settings, store_url)
+        await app.start()
+        try:
+            write(2)
+            engines.refused = engines.made + 2
+            await app.reload_policies()
+            assert len(engines.held) == engines.made - 2
+            return [app.shelf.policy_of(tenant).name for tenant in ("other", "acme", "zeta")]
+        finally:
+            await app.stop()
+
+    assert asyncio.run(reload_with_a_fault()) == ["common-2", "acme-1", "zeta-2"]
+    assert engines.held == set()
