@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from rules.vocabulary import ConsentState, EscalationState, Stage
 
+MAX_ATTRIBUTES = 32
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 

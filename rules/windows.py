@@ -22,11 +22,6 @@ class CountingWindow(NamedTuple):
     calendar: str = ""
     zone: str = ""
 
-    @property
-    def longest_ms(self) -> int:
-        """How long the window can be, at most."""
-        return self.length_ms or LONGEST_MS[self.calendar]
-
     def start(self, at: int) -> int:
         """Return the first instant that counts at `at`."""
         return at - self.length_ms + 1 if self.length_ms else period(self.zone, self.calendar, at)[0]

@@ -81,9 +81,9 @@ class Archive:
             return entry.decision, b""
         lead_id, model_version = found
         version, _, hits = entry.hits.partition(b":")
-        policy = await self._shelf.compiled(tenant, version.decode())
-        model = await self._models.for_replay(tenant, model_version)
         inputs = decode_inputs(entry.inputs, lead_id, decision_id)
+        policy = await self._shelf.compiled(tenant, version.decode(), inputs.tenant_zone)
+        model = await self._models.for_replay(tenant, model_version)
         again, fired = await self._worker.run(_again, tenant, inputs, policy, model, self._encode)
         return entry.decision + trace_bytes(policy.trace_rules, hits), again + trace_bytes(policy.trace_rules, fired)
 

@@ -10,9 +10,8 @@ from server.convert.outcome import grants_of
 from server.errors import ReplayUnavailableError, StateUnavailableError
 from server.policies import PolicyShelf
 from server.road.reporting import Located
-from server.road.tally import ceiling_seconds
 from server.store.connection import Store
-from server.store.keys import PARTITIONS, Partition
+from server.store.keys import CONTACT_SECONDS, PARTITIONS, Partition
 from server.store.log import Locator, LogEntry, find_entries, parse_locator
 from server.store.outcome_record import Grant
 
@@ -75,9 +74,7 @@ class Interventions:
 
 def _ceilings(policy: CompiledPolicy, channel: int) -> tuple[tuple[str, int], ...]:
     return tuple(
-        (limit.name, ceiling_seconds(limit.window))
-        for limit in policy.limits
-        if limit.tenant and limit.channel in (0, channel)
+        (limit.name, CONTACT_SECONDS) for limit in policy.limits if limit.tenant and limit.channel in (0, channel)
     )
 
 

@@ -54,7 +54,7 @@ class PolicyShelf:
         self._worker = worker
         self._zone = tenant_time_zone
         self._active: dict[str, Policy] = {}
-        self._compiled: OrderedDict[str, CompiledPolicy] = OrderedDict()
+        self._compiled: OrderedDict[tuple[str, str], CompiledPolicy] = OrderedDict()  # by version and zone
         self._published: set[tuple[str, str]] = set()
 
     def policy_of(self, tenant: str) -> Policy:
@@ -118,33 +118,33 @@ class PolicyShelf:
     def _check(self, source: str) -> CompiledPolicy:
         for diagnostic in check_policy(source):
             log.warning("policy_diagnostic", text=str(diagnostic))
-        compiled = self._keep(source)
+        compiled = self._keep(source, self._zone)
         check_in_subprocess(source, CANARY_SECONDS)
         return compiled
 
-    def _keep(self, source: str) -> CompiledPolicy:
+    def _keep(self, source: str, zone: str) -> CompiledPolicy:
         document = read_policy(source)
-        compiled = compile_policy(document, content_hash(document), self._zone)
-        self._compiled[compiled.version] = compiled
-        self._compiled.move_to_end(compiled.version)
+        compiled = compile_policy(document, content_hash(document), zone)
+        self._compiled[compiled.version, zone] = compiled
+        self._compiled.move_to_end((compiled.version, zone))
         while len(self._compiled) > KEPT_COMPILED:
             self._compiled.popitem(last=False)
         return compiled
 
-    async def compiled(self, tenant: str, version: str) -> CompiledPolicy:
-        """Return a policy by its version, from the store when nobody uses it any more.
+    async def compiled(self, tenant: str, version: str, zone: str = "") -> CompiledPolicy:
+        """Return a policy by its version, from the store when nobody uses it any more; `zone` is the tenant's, "": as it is set now.
 
         Raises:
             ReplayUnavailableError: The store does not have it.
 
         """
-        known = self._compiled.get(version)
+        known = self._compiled.get((version, zone or self._zone))
         if known is not None:
             return known
         source = await self._client.get(policy_key(tenant, version))
         if source is None:
             raise ReplayUnavailableError(f"policy {version} is not at hand")
-        return self._keep(source.decode())
+        return self._keep(source.decode(), zone or self._zone)
 
     async def publish(self, tenant: str, policy: Policy) -> None:
         """Make sure that the store has the policy's text before a decision names its version."""

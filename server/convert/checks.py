@@ -15,6 +15,9 @@ ID = re.compile(r"[!-~]{1,128}")
 COUNTRY = re.compile(r"[A-Z]{2}")
 CURRENCY = re.compile(r"[A-Z]{3}")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECONDS = range(
+    -62_135_596_800, 253_402_300_800
+)  # of a Timestamp that can be told: years 1 to 9999, as its own documentation bounds it
 
 
 class Checker:
@@ -56,6 +59,13 @@ class Checker:
         """Check a probability."""
         if not (math.isfinite(value) and 0.0 <= value <= 1.0):
             self.note(path, "must be a finite number in [0, 1]")
+
+    def instant(self, path: str, time: Timestamp) -> int:
+        """Return a timestamp in milliseconds since the epoch; 0 for one that no calendar has, which is noted."""
+        if time.seconds in SECONDS and 0 <= time.nanos < 1_000_000_000:  # noqa: PLR2004 (nanoseconds in a second)
+            return instant_of(time)
+        self.note(path, "must be a time in the years 1 to 9999")
+        return 0
 
     def amount(self, path: str, value: float) -> None:
         """Check an amount of money."""

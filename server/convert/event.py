@@ -8,7 +8,7 @@ from model.event_properties import property_fault
 from model.events import LONGEST_TEXT, MAX_PROPERTIES, EventType
 from model.features import LARGEST
 from rules.vocabulary import Channel
-from server.convert.checks import Checker, instant_of
+from server.convert.checks import Checker
 from server.convert.request import CHANNEL_NAMES
 from server.road.job import EventInput
 
@@ -26,6 +26,7 @@ def event_of(path: str, event: lead_pb2.LeadEvent, types: Mapping[str, EventType
     else:
         _check_value(check, path, kind, event)
         _check_declared(check, path, kind, event)
+    occurred_at = check.instant(f"{path}occur_time", event.occur_time)
     if not event.HasField("occur_time"):
         check.note(f"{path}occur_time", "must be set")
     _check_properties(check, path, event)
@@ -34,7 +35,6 @@ def event_of(path: str, event: lead_pb2.LeadEvent, types: Mapping[str, EventType
         raise ValueError(event.type)
     optouts = _optouts(event) if kind.withdraws_consent else ()
     payload = event.SerializeToString(deterministic=True)
-    occurred_at = instant_of(event.occur_time)
     return EventInput(event.lead_id, event.event_id, kind, occurred_at, event.value, optouts, payload, path)
 
 

@@ -13,7 +13,7 @@ from rules.headroom import Headroom
 from rules.lead import Consent, LeadProfile, LeadState
 from rules.vocabulary import Channel, ConsentState
 from server.convert.assessment import time_to_churn_fields
-from server.convert.checks import Checker, instant_of, timestamp_of, wire
+from server.convert.checks import Checker, timestamp_of, wire
 from server.convert.escalation import escalation_message
 from server.convert.request import given_profile
 from server.errors import FieldViolation, InvalidFieldsError
@@ -57,9 +57,9 @@ def consent_change(request: lead_service_pb2.SetConsentRequest) -> Change:
         check.note("channel", f"must be one of {', '.join(decision_pb2.InterventionChannel.keys()[1:])}")
     if int(request.state) not in CONSENT_STATES:
         check.note("state", "must be CONSENT_STATE_GRANTED or CONSENT_STATE_WITHDRAWN")
+    occurred_at = check.instant("occur_time", request.occur_time) if request.HasField("occur_time") else None
     check.raise_if_any()
     channels = list(Channel) if scope == "all" else [Channel(request.channel)]
-    occurred_at = instant_of(request.occur_time) if request.HasField("occur_time") else None
     return _consent_change(channels, ConsentState(request.state), request.source, occurred_at)
 
 
@@ -67,7 +67,8 @@ def _consent_change(channels: Iterable[Channel], state: ConsentState, source: st
     def change(record: LeadRecord, now: int) -> LeadRecord:
         if occurred_at is not None and occurred_at > now + FUTURE_TOLERANCE_MS:
             raise InvalidFieldsError(FieldViolation("occur_time", "must not be in the future"))
-        said = Consent(state, source, now if occurred_at is None else occurred_at)
+        # A caller's clock that is a little ahead must not outdo what is said after this.
+        said = Consent(state, source, now if occurred_at is None else min(occurred_at, now))
         consent = dict(record.state.consent)
         for channel in channels:
             consent[channel] = newer(consent.get(channel), said)

@@ -30,12 +30,13 @@ def outcome_of(path: str, message: outcome_service_pb2.Outcome) -> OutcomeInput:
     check.text(f"{path}detail", message.detail, LONGEST_DETAIL)
     if message.HasField("revenue") and not (math.isfinite(message.revenue) and 0 <= message.revenue <= LARGEST):
         check.note(f"{path}revenue", f"must be a finite number in [0, {LARGEST:g}]")
+    occurred_at = check.instant(f"{path}occur_time", message.occur_time) if message.HasField("occur_time") else None
     check.raise_if_any()
     return OutcomeInput(
         message.outcome_id,
         message.intervention_id,
         InterventionOutcome(message.outcome),
-        instant_of(message.occur_time) if message.HasField("occur_time") else None,
+        occurred_at,
         was_sent,
         fingerprint_of(message),
         message.SerializeToString(deterministic=True),

@@ -10,12 +10,12 @@ from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
 from msgspec.msgpack import Encoder
 
 from model.features import UNKNOWN_CATEGORIES, FeatureError, check_category, numbers_row
-from server.convert.checks import COUNTRY, CURRENCY, Checker, instant_of
+from rules.lead import MAX_ATTRIBUTES
+from server.convert.checks import COUNTRY, CURRENCY, Checker
 from server.road.job import DecideInput
 from server.store.keys import FINGERPRINT_BYTES
 
 CHANNEL_NAMES = ("email", "sms", "phone", "push", "in_app", "crm_workflow", "agent_assignment")
-MAX_ATTRIBUTES = 32
 TEXT_FIELDS = {"region": 64, "owner": 128, "manager": 128, "segment": 64}
 _canonical = Encoder(order="deterministic").encode
 
@@ -72,7 +72,8 @@ def given_features(
     given, said = features.numbers, features.categories
     numbers = _numbers(check, path, given) if given else b""
     categories = _categories(check, path, said) if said else ()
-    return numbers, categories, instant_of(features.as_of) if features.HasField("as_of") else None
+    as_of = check.instant(f"{path}.as_of", features.as_of) if features.HasField("as_of") else None
+    return numbers, categories, as_of
 
 
 def _numbers(check: Checker, path: str, given: Mapping[str, float]) -> bytes:

@@ -105,7 +105,8 @@ def _given(subjects: Sequence[Subject], now: int) -> list[Behaviour]:
             categories = tuple([after or earlier for after, earlier in pairs])
         # Nothing but unknowns is kept as nothing.
         told = b"" if numbers == UNKNOWN_NUMBERS else numbers
-        before[place] = Behaviour(told, categories, request.features_as_of or now)
+        as_of = now if request.features_as_of is None else request.features_as_of
+        before[place] = Behaviour(told, categories, as_of)
     return before
 
 

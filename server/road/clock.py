@@ -42,4 +42,6 @@ class ClockGuard:
             return max(int(clock), known)
         if clock == "manual" and known:
             return known
+        if clock == "store" and self._seen is not None:  # whatever the clock here says: a limit's day is the store's
+            return int(self._seen[0] + self._passed_ms() - self._seen[1])
         return time.time_ns() // 1_000_000

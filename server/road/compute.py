@@ -43,7 +43,18 @@ def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]
     for turn in range(max((len(lead.jobs) for lead in work), default=0)):
         _take_turn(world, [planner for planner in planners if len(planner.lead.jobs) > turn], turn)
     _report(decider.faults + decider.disagreements - faults)
-    return [*(planner.finish() for planner in planners), *unreadable]
+    return [*map(_finished, planners), *unreadable]
+
+
+def _finished(planner: LeadPlanner) -> LeadPlan:
+    """Return what a lead's jobs came to; when that cannot be written down, they fail, and those of no other lead."""
+    try:
+        return planner.finish()
+    except Exception as error:
+        jobs = planner.lead.jobs
+        log.exception("lead_failed", jobs=len(jobs))
+        FAILED_JOBS.inc(len(jobs))
+        return LeadPlan(None, [(job, error) for job in jobs])
 
 
 def _report(engine_faults: int) -> None:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from rules.decide import ESCALATION_SHARE
 from rules.decision import Ruling
 from rules.escalating import EscalationStateError
+from rules.lead import MAX_ATTRIBUTES
 from rules.news import is_news
 from rules.vocabulary import Cause
 from server.errors import (
@@ -30,7 +31,7 @@ from server.road.job import (
 )
 from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request, unsettled
 from server.road.situation import situation
-from server.road.tally import Tally, ceiling_seconds
+from server.road.tally import Tally
 from server.road.world import Decided, LeadPlan, LeadWork, World
 from server.store.effects import Effect, values_of
 from server.store.escalations import effects_of_decision
@@ -53,6 +54,15 @@ def check_time(request: DecideInput, now: int) -> InvalidFieldsError | None:
     as_of = request.features_as_of
     if as_of is not None and as_of > now + FUTURE_TOLERANCE_MS:
         return InvalidFieldsError(FieldViolation("features.as_of", "must not be in the future"))
+    return None
+
+
+def check_attributes(record: LeadRecord, request: DecideInput) -> InvalidFieldsError | None:
+    """Return what is wrong with the request's attributes once they lie over those that are stored."""
+    given = request.profile.get("attributes")
+    if given and len(record.profile.attributes.keys() | given.keys()) > MAX_ATTRIBUTES:
+        description = f"must be at most {MAX_ATTRIBUTES}, those that are stored included"
+        return InvalidFieldsError(FieldViolation("profile.attributes", description))
     return None
 
 
@@ -94,6 +104,8 @@ class LeadPlanner:
             if earlier := self._earlier(request):
                 self._outcomes.append((job, earlier))
                 return None
+            if error := check_attributes(self._record, request):
+                raise error
         except REFUSALS as error:
             self._outcomes.append((job, error))
             return self._after_events(turn)
@@ -166,7 +178,8 @@ class LeadPlanner:
         if job.preview:
             return
         fault, reused, ceilings = world.model.fault, decided.assessed.reused, decided.facts.ceilings
-        inputs = encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused))
+        zone = world.policy.decider.policy.tenant_zone
+        inputs = encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused, zone))
         contacts = bool(ruling.decision.interventions)
         self._decisions.append(
             DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs, contacts)
@@ -185,10 +198,12 @@ class LeadPlanner:
 
     def _move_on(self, job: Job, ruling: Ruling, assessed: Assessed) -> None:
         """Keep how long the risk has been lower, and when to look again, without a decision."""
-        after = ruling.next_state
-        state = replace(
-            self._record.state, below_stage_since=after.below_stage_since, next_review_at=after.next_review_at
-        )
+        before, after = self._record.state, ruling.next_state
+        review_at = after.next_review_at
+        # An event that changes nothing must not put a review off, or a lead that is busy enough would never have one.
+        if job.event is not None and review_at is not None and before.next_review_at is not None:
+            review_at = min(review_at, before.next_review_at)
+        state = replace(before, below_stage_since=after.below_stage_since, next_review_at=review_at)
         self._keep(replace(self._record, state=state, assessment=_last(assessed, stands=True)))
         if job.event is None:
             self._changed = True
@@ -242,7 +257,7 @@ class LeadPlanner:
         ceiling = next(ceiling for ceiling in self._world.policy.ceilings if ceiling.name == name)
         window, now = ceiling.window, self._world.now
         start = f"({now - window.length_ms}" if window.length_ms else str(window.start(now))
-        return Claim(name, amount, self._tally.readings[name].maximum, start, ceiling_seconds(window))
+        return Claim(name, amount, self._tally.readings[name].maximum, start)
 
 
 def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:

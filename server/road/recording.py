@@ -30,7 +30,7 @@ def after_event(record: LeadRecord, event: EventInput, now: int) -> LeadRecord:
     activity = with_event(record.activity, event.kind, event.occurred_at, event.value)
     state = record.state
     if event.optouts:
-        said = Consent(ConsentState.WITHDRAWN, OPT_OUT_SOURCE, event.occurred_at)
+        said = Consent(ConsentState.WITHDRAWN, OPT_OUT_SOURCE, min(event.occurred_at, now))
         changed: dict[int, Consent] = {channel: newer(state.consent.get(channel), said) for channel in event.optouts}
         state = replace(state, consent={**state.consent, **changed})
     return unsettled(replace(record, activity=activity, activity_at=now, state=state))
@@ -43,7 +43,10 @@ def unsettled(record: LeadRecord) -> LeadRecord:
 
 
 def event_request(tenant: str, event: EventInput) -> DecideInput:
-    """Return the request for the decision that an event asks for; the same event asks for the same decision."""
-    name = f"{tenant}/{event.lead_id} {event.event_id}".encode()
+    """Return the request for the decision that an event asks for; the same event asks for the same decision.
+
+    Its time is part of that: an event's id is known for a month, the decision for three.
+    """
+    name = f"{tenant}/{event.lead_id} {event.event_id} {event.occurred_at}".encode()
     decision_id = blake2b(name, digest_size=15, person=b"event decision").hexdigest()
     return DecideInput(event.lead_id, decision_id, bytes(16), cause=Cause.EVENT)

@@ -11,12 +11,10 @@ from server.store.log import find_entries, parse_locator
 from server.store.partition import Snapshot
 
 
-async def settle_replays(
-    client: Store, parts: Sequence[Part], snapshots: Sequence[Snapshot]
-) -> list[tuple[Part, Snapshot]]:
+async def settle_replays(client: Store, gathered: Sequence[tuple[Part, Snapshot]]) -> list[tuple[Part, Snapshot]]:
     """Answer the requests that were decided before, and return the rest."""
     rest = []
-    for part, snapshot in zip(parts, snapshots, strict=True):
+    for part, snapshot in gathered:
         if not any(snapshot.decisions):
             rest.append((part, snapshot))
             continue

@@ -82,6 +82,7 @@ class OutcomeReport(NamedTuple):
         occurred_at = now if self.given.occurred_at is None else self.given.occurred_at
         if occurred_at > now + FUTURE_TOLERANCE_MS:
             raise InvalidFieldsError(FieldViolation(f"{self.given.path}occur_time", "must not be in the future"))
+        occurred_at = min(occurred_at, now)
         known = self.located.grant or contact_of(record.state, self._contact_id) or standing.given_back
         if known is None:
             raise InterventionNotFoundError("there is no intervention with this id, or it was too long ago")

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from redis.exceptions import ConnectionError as StoreConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 
 from server.errors import (
@@ -34,7 +34,7 @@ from server.road.waiting import WaitingRoom
 from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, World
 from server.store.connection import Store
 from server.store.keys import Partition, partition_number, partition_of
-from server.store.partition import CommitBatch, GatherQuery, Snapshot, StoredLead, commit, gather
+from server.store.partition import CommitBatch, Snapshot, StoredLead, commit, gather
 from server.worker import Worker
 
 log = structlog.get_logger()
@@ -138,7 +138,10 @@ class Road:
         """Return what a decision about the lead would be made from: tenant-wide counts, now, and its record."""
         job = Job(tenant, clock, lead_id, Ticket(1, asyncio.get_running_loop()), 0, preview=True)
         part = self._part(partition_of(tenant, lead_id, self._settings.partitions), clock, [job])
-        (snapshot,) = await self._gather([part.query])
+        gathered = await self._gather([part])
+        if not gathered:
+            raise StateUnavailableError("the store cannot be read")
+        ((part, snapshot),) = gathered
         return tally_of(part.query, snapshot), snapshot.now, snapshot.leads[0]
 
     async def _travel(self, jobs: list[Job], ticket: Ticket, *, spare: bool = False) -> list[Outcome]:
@@ -183,11 +186,11 @@ class Road:
         ready = read(jobs)
         if not ready:
             return []
-        parts = self._parts(ready)
-        snapshots = await self._gather([part.query for part in parts])
-        decided = await settle_replays(self._client, parts, snapshots)
-        for part in parts:
-            await self._publish(part.partition.tenant, part.policy)
+        gathered = await self._gather(self._parts(ready))
+        decided = await settle_replays(self._client, gathered)
+        for part, _ in gathered:
+            if not all(job.preview for job in part.jobs):
+                await self._publish(part.partition.tenant, part.policy)
         computed = await self._worker.run(self._compute, decided)
         return await self._commit(computed)
 
@@ -206,15 +209,22 @@ class Road:
         query = gather_query(partition, clock, estimate, policy, self._settings, jobs)
         return Part(partition, clock, policy, query, jobs)
 
-    async def _gather(self, queries: list[GatherQuery]) -> list[Snapshot]:
+    async def _gather(self, parts: list[Part]) -> list[tuple[Part, Snapshot]]:
+        """Return the parts that the store told something of; the jobs of the others are settled."""
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
-                snapshots = await gather(self._client, queries)
+                replies = await gather(self._client, [part.query for part in parts])
         except (RedisError, OSError, TimeoutError) as error:
             raise StateUnavailableError("the store cannot be reached; nothing was decided") from error
-        for query, snapshot in zip(queries, snapshots, strict=True):
-            self._guard.check(query.partition.tenant, query.clock, snapshot.now)
-        return snapshots
+        gathered = []
+        for part, reply in zip(parts, replies, strict=True):
+            if isinstance(reply, ResponseError):
+                log.error("gather_refused", tenant=part.partition.tenant, error=str(reply))
+                self._fail(part.jobs, StateUnavailableError(f"the store cannot be read: {reply}"))
+            else:
+                self._guard.check(part.partition.tenant, part.clock, reply.now)
+                gathered.append((part, reply))
+        return gathered
 
     def _compute(self, decided: list[tuple[Part, Snapshot]]) -> list[tuple[Part, Day, list[LeadPlan]]]:
         """Plan every part; called in the worker thread."""
@@ -252,11 +262,15 @@ class Road:
                 batches.append(CommitBatch(part.partition, clock, day.name, self._settings.decision_seconds, writes))
                 plans.append(written)
         replies = await self._send(batches) if batches else []
-        for written, answers in zip(plans, replies, strict=True):
-            again += settle_answers(written, answers)
+        for batch, written, reply in zip(batches, plans, replies, strict=True):
+            if isinstance(reply, ResponseError):
+                log.error("commit_refused", tenant=batch.partition.tenant, error=str(reply))
+                self._fail([job for lead_plan in written for job, _ in lead_plan.outcomes], _refused(reply))
+            else:
+                again += settle_answers(written, reply)
         return again
 
-    async def _send(self, batches: list[CommitBatch]) -> list[list[str]]:
+    async def _send(self, batches: list[CommitBatch]) -> list[list[str] | ResponseError]:
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 return await commit(self._client, batches)
@@ -264,6 +278,13 @@ class Road:
             raise CommitUnknownError("the store did not confirm; retry with the same request_id") from error
         except RedisError as error:
             raise StateUnavailableError(f"the store refused the commit: {error}") from error
+
+
+def _refused(error: ResponseError) -> Exception:
+    """Return what a commit's error means for its jobs: a script that failed for a reason of its own may have written before."""
+    if isinstance(error, ReadOnlyError | OutOfMemoryError):  # both are said at the first write
+        return StateUnavailableError(f"the store refused the commit: {error}")
+    return CommitUnknownError(f"the store failed in the midst of the commit; retry with the same request_id: {error}")
 
 
 def _unchanged(record: LeadRecord, _now: int) -> LeadRecord:

@@ -6,12 +6,6 @@ from msgspec.structs import replace
 
 from rules.decide import ESCALATION_SHARE
 from rules.decision import CeilingReading, Ruling
-from rules.windows import CountingWindow
-
-
-def ceiling_seconds(window: CountingWindow) -> int:
-    """Return how long the instants under a tenant-wide limit are kept."""
-    return window.longest_ms // 1_000 + 86_400
 
 
 class Tally:

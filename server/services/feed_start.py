@@ -2,7 +2,7 @@
 
 from keepwell.v1 import feed_service_pb2 as messages
 
-from server.convert.checks import instant_of, rfc3339
+from server.convert.checks import Checker, rfc3339
 from server.errors import ResumeTokenExpiredError
 from server.feed.tail import is_expired, newest_position, trimmed_position
 from server.feed.token import Position, TokenSealer, load_sealer, order
@@ -42,8 +42,11 @@ class Starts:
         if kind == "earliest":
             return await self._trimmed(partitions)
         if kind == "at_time":
+            check = Checker()
+            at = check.instant("start.at_time", start.at_time)
+            check.raise_if_any()
             # Just before the first log id of that millisecond; log ids carry the store's time.
-            before = max(instant_of(start.at_time) - 1, 0)
+            before = max(at - 1, 0)
             place = f"{before}-18446744073709551615" if before else "0-0"
             trimmed = await self._trimmed(partitions)
             return tuple(max(place, last, key=order) for last in trimmed)

@@ -30,9 +30,10 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:dead:<name>         stream  dead letters: fields l (log id), n (attempts), e (epoch), d and t as in the log; the newest 10,000,
                                       until the subscription is deleted
     {T/p}:clock               string  the tenant's now in ms; manual clock only; for ever
-    {T/p}:ceiling:<name>      zset    instants of the contacts granted under a tenant-wide limit; window + 1 day
+    {T/p}:ceiling:<name>      zset    instants of the contacts granted under a tenant-wide limit; 91 days, however short its window is now
     {T/p}:day:<yyyymmdd>      hash    leads (decided), escalated: of the tenant's calendar day; 3 days
     {T/0}:request:<id>        string  fingerprint of a mutating call that is no decision, and its answer if it has one to repeat; 25 hours
+    {T/p}:request:<id> <n>    string  fingerprint of an UpsertLeads whose n-th lead was written; 25 hours, 10 minutes once all of them are
     {T/0}:policy:<version>    string  the policy's source text; for ever (a decision names its version)
     {T/0}:model:<version>     hash    an artifact: the bytes of manifest.json and of every file that it names; while it is among the
                                       tenant's 64, which drop none that may still be named by a retained decision

@@ -75,7 +75,6 @@ class Claim(NamedTuple):
     amount: int
     maximum: int
     start: str
-    lifetime_seconds: int
 
 
 class DecisionWrite(Struct, frozen=True):
@@ -205,7 +204,7 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         [decision.inputs for decision in decisions],
         [longest if decision.contacts else batch.decision_seconds for decision in decisions],
     )
-    everything = (batch.clock, DAY_COUNTS_SECONDS, EVENT_SECONDS, len(names), of_leads, of_decisions)
+    everything = (batch.clock, DAY_COUNTS_SECONDS, EVENT_SECONDS, CONTACT_SECONDS, len(names), of_leads, of_decisions)
     # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
     return [COMMIT_SHA, len(keys), *keys, msgpack.packb(everything, use_bin_type=False)]
 
@@ -217,7 +216,7 @@ async def load_scripts(client: Store) -> None:
 
 
 async def _run(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
-    """Return the scripts' replies, from one round trip; scripts the store has forgotten are loaded and run again.
+    """Return the scripts' replies or errors, from one round trip; scripts the store has forgotten are loaded and run again.
 
     NOSCRIPT means that nothing was done, so running such a call again cannot commit twice.
     """
@@ -228,9 +227,6 @@ async def _run(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
         again = await _round_trip(client, [calls[place] for place in forgotten])
         for place, reply in zip(forgotten, again, strict=True):
             replies[place] = reply
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
     return replies
 
 
@@ -248,13 +244,16 @@ async def _round_trip(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
     return replies
 
 
-async def gather(client: Store, queries: Sequence[GatherQuery]) -> list[Snapshot]:
-    """Return one snapshot for each query, from one round trip."""
+async def gather(client: Store, queries: Sequence[GatherQuery]) -> list[Snapshot | ResponseError]:
+    """Return one snapshot for each query, or why the store gave none, from one round trip."""
     replies = await _run(client, [_gather_arguments(query) for query in queries])
-    return [_snapshot(query, reply) for query, reply in zip(queries, replies, strict=True)]
+    return [
+        reply if isinstance(reply, ResponseError) else _snapshot(query, reply)
+        for query, reply in zip(queries, replies, strict=True)
+    ]
 
 
-async def commit(client: Store, batches: Sequence[CommitBatch]) -> list[list[str]]:
-    """Return, for each lead of each batch, its log ids joined by blanks, or the word for why it was refused."""
+async def commit(client: Store, batches: Sequence[CommitBatch]) -> list[list[str] | ResponseError]:
+    """Return, for each lead of each batch, its log ids joined by blanks, or the word for why it was refused; or a batch's error."""
     replies = await _run(client, [_commit_arguments(batch) for batch in batches])
-    return [[reply.decode() for reply in replies_of_batch] for replies_of_batch in replies]
+    return [reply if isinstance(reply, ResponseError) else [answer.decode() for answer in reply] for reply in replies]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec.msgpack import Decoder, Encoder
 
-from model.features import UNKNOWN_NUMBERS
+from model.features import UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS
 from rules.lead import Contact, LeadState
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.activity_record import activity_of, packed_activity
@@ -49,6 +49,11 @@ def _trimmed(numbers: bytes) -> bytes:
 def _padded(numbers: bytes) -> bytes:
     """Return numbers at the length that the schema has by now; empty ones stay so."""
     return numbers + UNKNOWN_NUMBERS[len(numbers) :] if numbers else numbers
+
+
+def _all_categories(categories: tuple[str, ...]) -> tuple[str, ...]:
+    """Return categories for all that the schema has by now; none stay none."""
+    return categories + UNKNOWN_CATEGORIES[len(categories) :] if categories else categories
 
 
 def _packed_state(state: LeadState) -> tuple[Any, ...]:
@@ -136,7 +141,7 @@ def decode_record(data: bytes) -> LeadRecord:
     return LeadRecord(
         EMPTY.profile if kept.profile is None else kept.profile,
         _padded(kept.numeric),
-        kept.categories,
+        _all_categories(kept.categories),
         kept.features_as_of,
         _state(kept.state),
         None if last is None else _assessment(last, kept.state.last_decided_at),
@@ -157,7 +162,8 @@ def encode_inputs(inputs: DecisionInputs) -> bytes:
         asked.explain,
         asked.cause,
     )
-    return _encode((request, inputs.record, inputs.now, inputs.ceilings, inputs.model_fault, inputs.reused))
+    others = inputs.ceilings, inputs.model_fault, inputs.reused, inputs.tenant_zone
+    return _encode((request, inputs.record, inputs.now, *others))
 
 
 def decode_inputs(data: bytes, lead_id: str, decision_id: str) -> DecisionInputs:
@@ -169,11 +175,12 @@ def decode_inputs(data: bytes, lead_id: str, decision_id: str) -> DecisionInputs
         decision_id,
         b"",
         _padded(given.numbers),
-        given.categories,
+        _all_categories(given.categories),
         given.features_as_of,
         given.churn_probability,
         given.profile,
         given.explain,
         given.cause,
     )
-    return DecisionInputs(request, kept.record, kept.now, kept.ceilings, kept.model_fault, kept.reused)
+    others = kept.ceilings, kept.model_fault, kept.reused, kept.tenant_zone
+    return DecisionInputs(request, kept.record, kept.now, *others)

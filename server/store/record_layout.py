@@ -24,6 +24,7 @@ class DecisionInputs(Struct, frozen=True):
     ceilings: Mapping[str, CeilingReading]
     model_fault: str
     reused: bool = False  # whether the record's own assessment was used again
+    tenant_zone: str = ""  # the zone of the tenant's calendar; "" in decisions that do not say: the one that is set now
 
 
 class StoredState(Struct, array_like=True):
@@ -87,3 +88,4 @@ class StoredInputs(Struct, array_like=True):
     ceilings: dict[str, CeilingReading]
     model_fault: str
     reused: bool = False
+    tenant_zone: str = ""

@@ -15,7 +15,7 @@ from server.store.keys import Partition
 from server.store.record import encode_record
 
 NO_RECORD = b"\xc1"  # a byte that MessagePack never uses
-TOO_FEW_CATEGORIES = encode_record(LeadRecord(categories=("portal",)))
+TOO_MANY_CATEGORIES = encode_record(LeadRecord(categories=("portal", "", "", "")))
 NO_SUCH_STAGE = encode_record(LeadRecord(state=LeadState(stage=cast("Stage", 9))))
 
 
@@ -30,7 +30,7 @@ def plant(store_url: str, tenant: str, record: bytes) -> None:
     asyncio.run(write())
 
 
-@pytest.mark.parametrize("record", [NO_RECORD, TOO_FEW_CATEGORIES, NO_SUCH_STAGE])
+@pytest.mark.parametrize("record", [NO_RECORD, TOO_MANY_CATEGORIES, NO_SUCH_STAGE])
 def test_a_lead_whose_record_is_damaged_fails_and_its_batch_goes_on(
     channel: grpc.Channel, store_url: str, tenant: str, record: bytes
 ) -> None:
@@ -49,7 +49,7 @@ def test_a_lead_whose_record_is_damaged_fails_and_its_batch_goes_on(
 def test_only_the_job_with_the_fault_fails_and_the_leads_others_go_again(
     channel: grpc.Channel, store_url: str, tenant: str
 ) -> None:
-    plant(store_url, tenant, TOO_FEW_CATEGORIES)
+    plant(store_url, tenant, TOO_MANY_CATEGORIES)
     stub = lead_service_pb2_grpc.LeadServiceStub(channel)
     profile = lead_pb2.LeadProfile(lead_id="bad", country="US")
     decide = decision_service_pb2_grpc.DecisionServiceStub(channel).Decide

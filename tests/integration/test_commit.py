@@ -20,6 +20,7 @@ async def committed(store_url: str, tenant: str, *leads: LeadWrite) -> Sequence[
         connections.commit, [CommitBatch(Partition(tenant, 0), "store", "20260301", 86_400, leads)]
     )
     await connections.aclose()
+    assert not isinstance(answers, Exception)
     return answers
 
 

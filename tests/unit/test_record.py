@@ -103,6 +103,7 @@ def test_what_an_older_record_lacks_takes_its_default() -> None:
     older: list[Any] = msgpack.unpackb(encode_record(RECORD), strict_map_key=False)
     older[0] = older[0][:1]
     older[1] = older[1][:8]
+    older[2] = older[2][:1]
     older[4] = older[4][:-3]
     older[4][7] = older[4][7][:5]
     older[5] = older[5][:-1]
@@ -111,6 +112,7 @@ def test_what_an_older_record_lacks_takes_its_default() -> None:
     record = decode_record(msgpack.packb(older))
     assert record.profile == LeadProfile(time_zone="Europe/Berlin")
     assert record.numeric == numbers_row({"days_since_last_activity": 0.0})[0]
+    assert record.categories == ("portal", "", "")
     raised = RaisedEscalation("e", 2, "director", NOW, NOW + 1, Stage.CRITICAL_RISK, 3_600_000)
     assert record.state == replace(STATE, next_review_at=None, verdict=0, escalation=raised)
     days = tuple(counts._replace(purchases=0) for counts in DAYS)
@@ -138,7 +140,11 @@ def test_numbers_come_back_whatever_is_known_of_them(known: list[float | None]) 
 def test_the_inputs_of_a_decision_come_back_as_they_were_kept(
     probability: float | None, numbers: bytes, cause: Cause, used: int
 ) -> None:
-    request = DecideInput("lead", "id", b"", numbers, ("portal",), NOW, probability, {"value": 2.0}, True, cause)
+    portal = ("portal", "", "")
+    request = DecideInput("lead", "id", b"", numbers, portal, NOW, probability, {"value": 2.0}, True, cause)
     ceilings = {"calls": CeilingReading(used, 400, None), "escalation_share": CeilingReading(0, 1, NOW)}
-    inputs = DecisionInputs(request, encode_record(RECORD), NOW, ceilings, "fault", used > 1)
+    inputs = DecisionInputs(request, encode_record(RECORD), NOW, ceilings, "fault", used > 1, "Asia/Tokyo")
     assert decode_inputs(encode_inputs(inputs), "lead", "id") == inputs
+    older = msgpack.unpackb(encode_inputs(inputs), strict_map_key=False)
+    older[0][1] = older[0][1][:1]
+    assert decode_inputs(msgpack.packb(older[:-1]), "lead", "id") == replace(inputs, tenant_zone="")

@@ -5,17 +5,18 @@
 -- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · 5 leads by their next review · ceilings… · the leads' records…
 --       · their decisions' keys… · their events' keys… · their effects' keys…, each in the leads' order
 -- ARGV  1 everything else, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
---   clock: 'store' or 'manual' · lifetime of the day's counts in seconds · lifetime of an event's key in seconds · number of ceilings
+--   clock: 'store' or 'manual' · lifetime of the day's counts in seconds · lifetime of an event's key in seconds
+--   · how long contacts count, in seconds · number of ceilings
 --   · of the leads, one array each (a table for each lead would cost twice as much): ids · expected versions · next versions, as text
 --     · new records · valid until in ms (false: for ever) · first decision of the day (0 or 1) · escalations · largest share of escalations
 --     · claims (false: none) · numbers of decisions · events (false: none) · next reviews in ms, as text (false: none) · effects (false: none)
---     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open · lifetime in seconds }
+--     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open }
 --     an effect is   { command · its arguments after the key }, written with the lead; `server/store/effects.py` explains NEW and FREE
 --   · of all decisions, one array each: request fingerprints · decisions · rules that hit · inputs · lifetimes of their keys in seconds
 -- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
 --   'CONFLICT' (record changed) · 'LATE' (valid no more) · 'DUPLICATE' (request known) · 'CEILING' (used up meanwhile)
 
-local clock, day_seconds, event_seconds, ceilings, leads, decisions = unpack(cmsgpack.unpack(ARGV[1]))
+local clock, day_seconds, event_seconds, contact_seconds, ceilings, leads, decisions = unpack(cmsgpack.unpack(ARGV[1]))
 local ids, versions, next_versions, records, valid_until, first_today, escalations, shares, claims, decided, events, reviews, effects =
   unpack(leads)
 local fingerprints, answers, hits, inputs, lifetimes = unpack(decisions)
@@ -112,11 +113,12 @@ local function apply(effect, key)
 end
 
 local function take(claim, log_id)
-  local ceiling, amount, _, start, lifetime = unpack(claim)
+  local ceiling, amount = unpack(claim)
   local key = KEYS[5 + ceiling]
   for unit = 1, amount do redis.call('ZADD', key, now_ms, log_id .. '/' .. unit) end
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. string.gsub(start, '%(', ''))
-  redis.call('EXPIRE', key, lifetime)
+  -- Not what left the limit's own window: another version of the policy, at work elsewhere or to come, may count further back.
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.0f', now - contact_seconds * 1000))
+  redis.call('EXPIRE', key, contact_seconds)
 end
 
 local new_records, new_reviews = {}, {} -- what is written for all leads together
