@@ -16,6 +16,9 @@ from keepwell.v1 import (
     policy_service_pb2,
     policy_service_pb2_grpc,
 )
+from redis import Redis
+
+from server.store.keys import TENANTS_KEY
 
 NOON = "2026-03-03T17:00:00Z"  # in New York
 NEW_YORK = lead_pb2.LeadProfile(time_zone="America/New_York", country="US", value=500_000, currency="USD")
@@ -253,3 +256,25 @@ def test_bytes_that_are_no_message_are_the_callers_fault(channel, tenant):  # ty
     with pytest.raises(grpc.RpcError) as error:
         raw(b"\xff\xff\xff", metadata=call(tenant))
     assert refusal(error.value) == ("INVALID_ARGUMENT", "MALFORMED_REQUEST", [])
+
+
+def test_a_lead_has_so_many_attributes_however_they_came_in(decisions, tenant):  # type: ignore[no-untyped-def]
+    def told(first: int, last: int) -> messages.DecideRequest:
+        attributes = {f"a{number}": "x" for number in range(first, last)}
+        return asking(profile=lead_pb2.LeadProfile(attributes=attributes))
+
+    decisions.Decide(told(0, 20), metadata=call(tenant))
+    with pytest.raises(grpc.RpcError) as refused:
+        decisions.Decide(told(19, 33), metadata=call(tenant))
+    assert refusal(refused.value) == ("INVALID_ARGUMENT", "INVALID_FIELD", ["profile.attributes"])
+    again = told(20, 32)
+    first = decisions.Decide(again, metadata=call(tenant)).decision
+    assert decisions.Decide(again, metadata=call(tenant)).decision == first
+
+
+def test_a_preview_leaves_nothing_of_a_tenant_behind(decisions, tenant, store_url):  # type: ignore[no-untyped-def]
+    with Redis.from_url(store_url) as store:
+        decisions.Preview(asking(), metadata=(("x-keepwell-tenant", tenant),))
+        assert (list(store.keys(f"*{tenant}*")), store.sismember(TENANTS_KEY, tenant)) == ([], 0)
+        decisions.Decide(asking(), metadata=(("x-keepwell-tenant", tenant),))
+        assert store.sismember(TENANTS_KEY, tenant) == 1

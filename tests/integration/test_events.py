@@ -187,3 +187,18 @@ def test_a_stream_acknowledges_every_event(leads: Leads) -> None:
     refused = [ack for ack in acks if ack.HasField("error")]
     assert [(ack.event_id, fields_of(ack.error)[0][0]) for ack in refused] == [("bad", "type")]
     assert leads.features()["page_views_30"] == 300.0
+
+
+def test_an_event_that_changes_nothing_does_not_put_the_review_off(leads: Leads) -> None:
+    decided = leads.decide(NOW, days_since_last_activity=60.0)
+    review = decided.next_review_time.ToDatetime(UTC)
+    leads.record(event("a", "email_open"), now=NOW + timedelta(minutes=1))
+    view = leads.stub.GetLead(messages.GetLeadRequest(lead_id="lead"), metadata=leads.at(NOW + timedelta(minutes=1)))
+    assert view.assessment.stage == decided.assessment.stage
+    assert NOW < view.next_review_time.ToDatetime(UTC) == review
+
+
+def test_an_event_without_a_review_before_it_sets_one(leads: Leads) -> None:
+    leads.record(event("a"))
+    view = leads.stub.GetLead(messages.GetLeadRequest(lead_id="lead"), metadata=leads.at(NOW))
+    assert view.next_review_time.ToDatetime(UTC) == NOW + timedelta(days=7)

@@ -42,3 +42,11 @@ def test_a_tenants_manual_clock_is_no_other_tenants(monkeypatch: pytest.MonkeyPa
     guard = Guarded(monkeypatch).guard
     guard.check("ahead", "manual", NOW + 10**9)
     assert guard.estimate("behind", str(NOW)) == NOW
+
+
+def test_about_now_is_by_the_stores_clock_and_not_by_the_one_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = Guarded(monkeypatch)
+    guarded.passed += 1_500
+    assert guarded.guard.estimate("t", "store") == NOW + 1_500
+    guarded.guard.check("t", "store", NOW + 1_600)
+    assert guarded.guard.estimate("another", "store") == NOW + 1_600

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from model.fallback import FallbackScorer
@@ -10,7 +11,9 @@ from rules.compiler import compile_policy
 from rules.decide import Decider
 from rules.decision import Decision
 from rules.engine import EngineFaultError, RuleEngine
+from rules.lead import Consent, LeadState
 from rules.source import read_policy
+from rules.vocabulary import ConsentState
 from server.convert.decision import encode_decision
 from server.policies import SHIPPED
 from server.road.assessed import NO_REUSE, Assessed, Model
@@ -37,6 +40,11 @@ def job(lead_id: str, loop: asyncio.AbstractEventLoop, *, preview: bool) -> Job:
     return made
 
 
+def change_that_cannot_be_written(loop: asyncio.AbstractEventLoop) -> Job:
+    said = LeadState(consent={1: Consent(ConsentState.WITHDRAWN, "call", -(2**70))})
+    return Job("t", "store", "big", Ticket(1, loop), 0, change=lambda record, _now: replace(record, state=said))
+
+
 def planned(*lead_ids: str, tally: Tally, preview: bool = False) -> list[LeadPlan]:
     loop = asyncio.new_event_loop()
     decider = Decider(compile_policy(read_policy(SHIPPED.read_text()), "v"))
@@ -44,7 +52,10 @@ def planned(*lead_ids: str, tally: Tally, preview: bool = False) -> list[LeadPla
         "t", Policy("p", "v", "", decider, (), 0.05), Model(FallbackScorer()), NOW, day_of(NOW, "UTC"),
         encode_all_but_bad, NO_REUSE,
     )  # fmt: skip
-    work = [LeadWork(name, NEW_LEAD, [job(name, loop, preview=preview)], Partition("t", 0), {}) for name in lead_ids]
+    jobs = {name: job(name, loop, preview=preview) for name in lead_ids if name != "big"}
+    if "big" in lead_ids:
+        jobs["big"] = change_that_cannot_be_written(loop)
+    work = [LeadWork(name, NEW_LEAD, [jobs[name]], Partition("t", 0), {}) for name in lead_ids]
     try:
         return plan(world, work, tally)
     finally:
@@ -60,6 +71,12 @@ def test_a_decision_that_cannot_be_encoded_fails_alone() -> None:
         assert isinstance(lead.outcomes[0][1], Committed)
     assert bad.write is None
     assert [str(outcome) for _, outcome in bad.outcomes] == ["cannot be written"]
+
+
+def test_a_record_that_cannot_be_written_fails_alone() -> None:
+    first, big, last = planned("first", "big", "last", tally=Tally({}, 0, 0))
+    assert [lead.write is not None for lead in (first, big, last)] == [True, False, True]
+    assert [type(outcome) for _, outcome in big.outcomes] == [OverflowError]
 
 
 def test_a_rule_engine_that_fails_is_logged_with_how_many_decisions_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
