@@ -57,7 +57,8 @@ class _Refused(Exception):  # noqa: N818 (becomes a diagnostic at once)
 
 
 def text_of(data: bytes) -> str:
-    """Return a file's text; raises PolicyInvalidError at the first byte that is not UTF-8."""
+    """Return a file's text; raises PolicyInvalidError when it is too long, and at the first byte that is not UTF-8."""
+    _check_size(len(data))
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -67,6 +68,11 @@ def text_of(data: bytes) -> str:
         raise PolicyInvalidError([Diagnostic("error", "not_utf_8", "", line, column, message)]) from error
 
 
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > LARGEST_BYTES:
+        raise PolicyInvalidError([Diagnostic("error", "too_large", "", 1, 1, f"at most {LARGEST_BYTES} bytes")])
+
+
 def read_yaml(source: str) -> Text:
     """Return the data of a YAML text.
 
@@ -74,8 +80,7 @@ def read_yaml(source: str) -> Text:
         PolicyInvalidError: It is not YAML, or uses what is refused here.
 
     """
-    if len(source.encode()) > LARGEST_BYTES:
-        raise PolicyInvalidError([Diagnostic("error", "too_large", "", 1, 1, f"at most {LARGEST_BYTES} bytes")])
+    _check_size(len(source.encode()))
     try:
         for event in yaml.parse(source, Loader=yaml.CSafeLoader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):

@@ -12,7 +12,8 @@ from model.event_document import EventsDocument, types_of
 from model.events import CORE, EventType
 from rules.diagnostics import PolicyInvalidError
 from rules.validation import validated
-from rules.yaml_text import read_yaml, text_of
+from rules.yaml_text import read_yaml
+from server.documents import documents_of_tenants, read_document
 
 Types = Mapping[str, EventType]
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ def read_event_types(source: str) -> Types:
 
 def types_of_file(path: Path) -> Types:
     """Return the same for a file; raises OSError, too."""
-    return read_event_types(text_of(path.read_bytes()))
+    return read_event_types(read_document(path))
 
 
 class EventTypes:
@@ -62,8 +63,4 @@ class EventTypes:
         self._own = fresh
 
     def _files(self) -> dict[str, Path]:
-        if self._folder is None:
-            return {}
-        if not self._folder.is_dir():
-            raise NotADirectoryError(f"{self._folder} is no folder of event types")
-        return {path.stem: path for path in sorted(self._folder.glob("*.yaml"))}
+        return {} if self._folder is None else documents_of_tenants(self._folder, "event types")

@@ -17,7 +17,7 @@ from rules.compiler import compile_policy
 from rules.decide import Decider
 from rules.engine import EngineFaultError
 from rules.source import PolicyInvalidError, check_policy, content_hash, read_policy
-from rules.yaml_text import text_of
+from server.documents import documents_of_tenants, read_document
 from server.errors import ReplayUnavailableError
 from server.road.world import Policy
 from server.store.connection import Store
@@ -38,9 +38,7 @@ class PolicyFiles(NamedTuple):
 
     def all(self) -> dict[str, Path]:
         """Return every file by tenant; "" is everybody else. Raises OSError when the folder is gone: its tenants would be anybody."""
-        if self.folder is not None and not self.folder.is_dir():
-            raise NotADirectoryError(f"{self.folder} is no folder of policies")
-        own = {path.stem: path for path in sorted(self.folder.glob("*.yaml"))} if self.folder else {}
+        own = documents_of_tenants(self.folder, "policies") if self.folder else {}
         own = {tenant: path for tenant, path in own.items() if not tenant.endswith("_test")}
         return {"": self.common, **own}
 
@@ -108,7 +106,7 @@ class PolicyShelf:
                 log.error("engine_not_freed", version=policy.version, error=str(error))  # noqa: TRY400 (as above)
 
     async def _prepare(self, path: Path) -> Policy:
-        source = text_of(path.read_bytes())  # noqa: ASYNC240 (a small local file, read at start and on SIGHUP)
+        source = read_document(path)
         compiled = await self._worker.run(self._check, source)
         decider = await self._worker.run(Decider, compiled)
         escalation = compiled.document.escalation

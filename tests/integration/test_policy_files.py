@@ -1,5 +1,6 @@
 """Policy files as an operator has them: broken, removed, not there. No tenant comes under another policy than its own unnoticed."""
 
+import os
 import shutil
 import signal
 import time
@@ -145,3 +146,47 @@ def test_a_decision_is_made_again_by_the_policy_of_its_time_while_the_store_has_
     with pytest.raises(grpc.RpcError) as error:
         operator.call(tenant, "VerifyDecision", verify)
     assert reason_of(error.value) == ("FAILED_PRECONDITION", "REPLAY_UNAVAILABLE")
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_file_keeps_its_policy_and_holds_nobody_up(operator: Operator) -> None:
+    for tenant in ("acme", "beta", "zeta"):
+        (operator.folder / f"{tenant}.yaml").write_text(named(f"{tenant}-1"))
+    operator.start()
+    (operator.folder / "acme.yaml").unlink()
+    os.mkfifo(operator.folder / "acme.yaml")  # opened, it waits for somebody to write
+    (operator.folder / "beta.yaml").unlink()
+    (operator.folder / "beta.yaml").symlink_to("/dev/zero")  # read, it never ends
+    (operator.folder / "zeta.yaml").write_text(named("zeta-2"))
+    operator.reload("policy_kept")
+    while operator.policy_of("zeta") != "zeta-2":
+        time.sleep(0.01)
+    assert [operator.policy_of(tenant) for tenant in ("acme", "beta")] == ["acme-1", "beta-1"]
+    assert operator.log().count("not a regular file") == 2
+
+
+@pytest.mark.timeout(60)
+def test_a_file_that_is_larger_than_a_policy_can_be_is_not_read_on(operator: Operator) -> None:
+    most = 256 * 1_024
+    operator.common.write_bytes(named("most").encode().ljust(most, b"#"))
+    operator.start()
+    assert operator.policy_of("anybody") == "most"
+    operator.common.write_bytes(named("more").encode().ljust(most, b"#") + b"\xff")
+    operator.reload("policy_kept")
+    assert "too_large" in operator.log()
+    assert operator.policy_of("anybody") == "most"
+
+
+@pytest.mark.timeout(60)
+def test_a_file_that_was_meant_for_a_tenant_is_named(operator: Operator) -> None:
+    for name in ("acme.yml", "Bad Name.yaml", "good.yaml", "good_test.yaml", "README.md"):
+        (operator.folder / name).write_text(named("own"))
+    operator.start()
+    assert [operator.policy_of(tenant) for tenant in ("acme", "good")] == ["common", "own"]
+    ignored = [line for line in operator.log().splitlines() if '"document_ignored"' in line]
+    assert [
+        name for name in ("acme.yml", "Bad Name.yaml", "good", "README.md") if any(name in line for line in ignored)
+    ] == [
+        "acme.yml",
+        "Bad Name.yaml",
+    ]
