@@ -56,6 +56,7 @@ from server.settings import Settings
 from server.store.connection import check_store, connect
 from server.store.keys import PARTITIONS
 from server.store.partition import load_scripts
+from server.store_watch import StoreWatch
 from server.traces import Traces
 from server.worker import Worker
 
@@ -90,6 +91,7 @@ class App:
         self._models = ModelShelf(settings.model_dir, client)
         traces = Traces(self.shelf)
         guard = ClockGuard(settings.clock_skew_seconds)
+        self._store_watch = StoreWatch(client, settings.store_replicas)
         self._road = Road(
             client,
             _road_settings(settings),
@@ -97,6 +99,7 @@ class App:
             self._models.model_of,
             encode_decision,
             guard,
+            self._store_watch,
             self._worker,
             self.shelf.publish,
         )
@@ -135,7 +138,7 @@ class App:
     async def start(self) -> int:
         """Check the store, load the policies, and listen; return the port once health says SERVING."""
         client = self._store.commit
-        facts = await check_store(client)
+        facts = await check_store(client, self._settings.store_replicas)
         log.info("store_checked", **facts._asdict())
         await load_scripts(client)
         await self.shelf.load()
@@ -146,6 +149,7 @@ class App:
         port = self._server.add_insecure_port(self._settings.listen)
         self._road.start()
         await self._server.start()
+        self._tasks.append(asyncio.create_task(self._store_watch.watch_for_ever()))
         self._tasks.append(asyncio.create_task(trim_for_ever(client, self._settings)))
         self._tasks.append(asyncio.create_task(self._activation.follow_for_ever()))
         self._tasks.append(asyncio.create_task(self._drift.count_for_ever()))
@@ -207,6 +211,7 @@ def _road_settings(settings: Settings) -> RoadSettings:
         settings.batch_wait_ms,
         settings.pending_decisions,
         settings.store_timeout_seconds,
+        settings.store_replicas,
         (settings.log_retention_hours + 24) * 3_600,
         PARTITIONS,
         settings.tenant_time_zone,

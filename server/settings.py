@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     event_retention_days: int = Field(default=120, ge=31, le=3_650)
     outcome_retention_days: int = Field(default=400, ge=91, le=3_650)  # a year and a month, to compare years by
     store_timeout_seconds: float = Field(default=2.0, gt=0, le=30)
+    # How many replicas have to confirm a commit before it is answered. With 0, the store may have none.
+    store_replicas: int = Field(default=0, ge=0, le=10)
     clock_skew_seconds: float = Field(default=5.0, gt=0, le=300)
     drain_seconds: float = Field(default=10.0, gt=0, le=120)
     write_stall_seconds: float = Field(default=60.0, gt=0, le=600)

@@ -10,9 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
-from redis.exceptions import ConnectionError as StoreConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as StoreTimeoutError
+from redis.exceptions import RedisError
 
 from server.errors import (
     CommitUnknownError,
@@ -23,6 +21,7 @@ from server.road.assessed import Model, Reuse
 from server.road.clock import ClockGuard
 from server.road.compute import plan
 from server.road.day import Day, day_of
+from server.road.exchange import Exchange
 from server.road.gathering import Part, gather_query, tally_of
 from server.road.job import Amendment, Asked, Change, Changed, EventInput, Job, LeadRecord, Note, Outcome, Ticket
 from server.road.reading import read
@@ -34,7 +33,8 @@ from server.road.waiting import WaitingRoom
 from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, World
 from server.store.connection import Store
 from server.store.keys import Partition, partition_number, partition_of
-from server.store.partition import CommitBatch, Snapshot, StoredLead, commit, gather
+from server.store.partition import CommitBatch, Snapshot, StoredLead
+from server.store_watch import StoreWatch
 from server.worker import Worker
 
 log = structlog.get_logger()
@@ -51,6 +51,7 @@ class Road:
         model_of: Callable[[str], Model],
         encode: EncodeDecision,
         guard: ClockGuard,
+        watch: StoreWatch,
         worker: Worker,
         publish: Callable[[str, Policy], Awaitable[None]],
     ) -> None:
@@ -62,6 +63,7 @@ class Road:
         self._guard = guard
         self._worker = worker
         self._publish = publish
+        self._exchange = Exchange(client, settings, guard, watch)
         self._waiting = WaitingRoom(settings)
         self._busy = asyncio.Lock()  # held by the batch that is on the road
         self._driver: asyncio.Task[None] | None = None
@@ -187,6 +189,8 @@ class Road:
         if not ready:
             return []
         gathered = await self._gather(self._parts(ready))
+        if any(any(snapshot.decisions) or snapshot.known for _, snapshot in gathered):
+            await self._exchange.confirm()
         decided = await settle_replays(self._client, gathered)
         for part, _ in gathered:
             if not all(job.preview for job in part.jobs):
@@ -211,19 +215,12 @@ class Road:
 
     async def _gather(self, parts: list[Part]) -> list[tuple[Part, Snapshot]]:
         """Return the parts that the store told something of; the jobs of the others are settled."""
-        try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                replies = await gather(self._client, [part.query for part in parts])
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StateUnavailableError("the store cannot be reached; nothing was decided") from error
         gathered = []
-        for part, reply in zip(parts, replies, strict=True):
-            if isinstance(reply, ResponseError):
-                log.error("gather_refused", tenant=part.partition.tenant, error=str(reply))
-                self._fail(part.jobs, StateUnavailableError(f"the store cannot be read: {reply}"))
+        for part, found in zip(parts, await self._exchange.gather(parts), strict=True):
+            if isinstance(found, Exception):
+                self._fail(part.jobs, found)
             else:
-                self._guard.check(part.partition.tenant, part.clock, reply.now)
-                gathered.append((part, reply))
+                gathered.append((part, found))
         return gathered
 
     def _compute(self, decided: list[tuple[Part, Snapshot]]) -> list[tuple[Part, Day, list[LeadPlan]]]:
@@ -261,30 +258,13 @@ class Road:
                 clock = "store" if part.clock == "store" else "manual"
                 batches.append(CommitBatch(part.partition, clock, day.name, self._settings.decision_seconds, writes))
                 plans.append(written)
-        replies = await self._send(batches) if batches else []
-        for batch, written, reply in zip(batches, plans, replies, strict=True):
-            if isinstance(reply, ResponseError):
-                log.error("commit_refused", tenant=batch.partition.tenant, error=str(reply))
-                self._fail([job for lead_plan in written for job, _ in lead_plan.outcomes], _refused(reply))
+        replies = await self._exchange.commit(batches) if batches else []
+        for written, reply in zip(plans, replies, strict=True):
+            if isinstance(reply, Exception):
+                self._fail([job for lead_plan in written for job, _ in lead_plan.outcomes], reply)
             else:
                 again += settle_answers(written, reply)
         return again
-
-    async def _send(self, batches: list[CommitBatch]) -> list[list[str] | ResponseError]:
-        try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                return await commit(self._client, batches)
-        except (StoreConnectionError, StoreTimeoutError, OSError, TimeoutError) as error:
-            raise CommitUnknownError("the store did not confirm; retry with the same request_id") from error
-        except RedisError as error:
-            raise StateUnavailableError(f"the store refused the commit: {error}") from error
-
-
-def _refused(error: ResponseError) -> Exception:
-    """Return what a commit's error means for its jobs: a script that failed for a reason of its own may have written before."""
-    if isinstance(error, ReadOnlyError | OutOfMemoryError):  # both are said at the first write
-        return StateUnavailableError(f"the store refused the commit: {error}")
-    return CommitUnknownError(f"the store failed in the midst of the commit; retry with the same request_id: {error}")
 
 
 def _unchanged(record: LeadRecord, _now: int) -> LeadRecord:

@@ -10,6 +10,7 @@ class RoadSettings(NamedTuple):
     batch_wait_ms: float
     pending_decisions: int
     timeout_seconds: float
+    replicas: int
     decision_seconds: int
     partitions: int
     tenant_time_zone: str

@@ -30,6 +30,7 @@ class StoreFacts(NamedTuple):
     append_only: bool
     sync: str
     eviction: str
+    replicas: int
 
 
 class StoreConnections(NamedTuple):
@@ -76,14 +77,15 @@ def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
     return StoreConnections(client(timeout_seconds), client(None))
 
 
-async def check_store(client: Store) -> StoreFacts:
-    """Return what the store is; raises StoreUnsafeError when it could lose or forget what it has confirmed."""
+async def check_store(client: Store, replicas: int = 0) -> StoreFacts:
+    """Return what the store is; raises StoreUnsafeError when it could lose or forget what it has confirmed, with so many replicas."""
     info: dict[str, Any] = await client.info()
     facts = StoreFacts(
         str(info.get("valkey_version") or info["redis_version"]),
         bool(info.get("aof_enabled")),
         await _setting(client, "appendfsync"),
         str(info.get("maxmemory_policy", "noeviction")),
+        int(info.get("connected_slaves", 0)),
     )
     problems = []
     if int(facts.version.partition(".")[0]) < OLDEST:
@@ -94,6 +96,13 @@ async def check_store(client: Store) -> StoreFacts:
         problems.append(f"appendfsync is {facts.sync}, needed is always")
     if facts.eviction != "noeviction":
         problems.append(f"maxmemory-policy is {facts.eviction}, needed is noeviction")
+    if info.get("role", "master") != "master":
+        problems.append("it is a replica, needed is the primary")
+    if facts.replicas > 0 and not replicas:
+        problems.append(
+            f"it has {facts.replicas} replicas, any of which may take over without what was confirmed last:"
+            " say with KEEPWELL_STORE_REPLICAS how many have to confirm a commit, too"
+        )
     if info.get("cluster_enabled"):
         problems.append("cluster mode is on, and this version speaks to a single server")
     if problems:

@@ -45,6 +45,7 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     keepwell:model-tenants    set     every tenant that ever brought a model in; for ever
     keepwell:token-key        string  32 random bytes that authenticate resume tokens; for ever
     keepwell:tenants          set     every tenant that was ever decided for; for ever
+    keepwell:confirmed        string  empty: written so that replicas can be waited for; for ever
 
 T is the tenant, p one of its partitions. All keys of a partition share the hash tag `{T/p}`: one slot of a cluster, so
 the commit script stays atomic there.
@@ -58,6 +59,7 @@ from rules.retained import HISTORY_RETENTION_MS
 
 TOKEN_KEY = "keepwell:token-key"
 TENANTS_KEY = "keepwell:tenants"
+CONFIRMED_KEY = "keepwell:confirmed"
 MODEL_TENANTS_KEY = "keepwell:model-tenants"
 FINGERPRINT_BYTES = 16
 DAY_MS = 86_400_000

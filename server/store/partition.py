@@ -17,6 +17,7 @@ from model.events import LATE_DAYS
 from server.store.connection import Store
 from server.store.effects import Effect
 from server.store.keys import CONTACT_SECONDS, Partition
+from server.store.replicas import Confirmed, execute
 from server.store.scripts import COMMIT, GATHER
 
 GATHER_SHA = hashlib.sha1(GATHER.encode()).hexdigest()
@@ -215,24 +216,24 @@ async def load_scripts(client: Store) -> None:
     await client.script_load(COMMIT)
 
 
-async def _run(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
+async def _run(client: Store, calls: Sequence[list[Any]], confirmed: Confirmed | None = None) -> list[Any]:
     """Return the scripts' replies or errors, from one round trip; scripts the store has forgotten are loaded and run again.
 
     NOSCRIPT means that nothing was done, so running such a call again cannot commit twice.
     """
-    replies = await _round_trip(client, calls)
+    replies = await _round_trip(client, calls, confirmed)
     forgotten = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if forgotten:
         await load_scripts(client)
-        again = await _round_trip(client, [calls[place] for place in forgotten])
+        again = await _round_trip(client, [calls[place] for place in forgotten], confirmed)
         for place, reply in zip(forgotten, again, strict=True):
             replies[place] = reply
     return replies
 
 
-async def _round_trip(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
+async def _round_trip(client: Store, calls: Sequence[list[Any]], confirmed: Confirmed | None) -> list[Any]:
     """Return what the store answered, refusals among it."""
-    if len(calls) == 1:  # nearly always, and a pipeline costs the client half as much again
+    if len(calls) == 1 and confirmed is None:  # nearly always, and a pipeline costs the client half as much again
         try:
             return [await client.execute_command("EVALSHA", *calls[0])]
         except ResponseError as refusal:
@@ -240,8 +241,7 @@ async def _round_trip(client: Store, calls: Sequence[list[Any]]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for call in calls:
         pipeline.execute_command("EVALSHA", *call)
-    replies: list[Any] = await pipeline.execute(raise_on_error=False)
-    return replies
+    return await execute(pipeline, confirmed)
 
 
 async def gather(client: Store, queries: Sequence[GatherQuery]) -> list[Snapshot | ResponseError]:
@@ -253,7 +253,14 @@ async def gather(client: Store, queries: Sequence[GatherQuery]) -> list[Snapshot
     ]
 
 
-async def commit(client: Store, batches: Sequence[CommitBatch]) -> list[list[str] | ResponseError]:
-    """Return, for each lead of each batch, its log ids joined by blanks, or the word for why it was refused; or a batch's error."""
-    replies = await _run(client, [_commit_arguments(batch) for batch in batches])
+async def commit(
+    client: Store, batches: Sequence[CommitBatch], confirmed: Confirmed | None = None
+) -> list[list[str] | ResponseError]:
+    """Return, for each lead of each batch, its log ids joined by blanks, or the word for why it was refused; or a batch's error.
+
+    Raises:
+        UnconfirmedError: Too few replicas have it; it may be lost with the primary.
+
+    """
+    replies = await _run(client, [_commit_arguments(batch) for batch in batches], confirmed)
     return [reply if isinstance(reply, ResponseError) else [answer.decode() for answer in reply] for reply in replies]

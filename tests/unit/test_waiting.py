@@ -11,7 +11,7 @@ AN_HOUR_MS = 3_600_000.0
 
 
 def room(*, batch_leads: int = 256, batch_wait_ms: float = AN_HOUR_MS, pending_decisions: int = 4_096) -> WaitingRoom:
-    return WaitingRoom(RoadSettings(batch_leads, batch_wait_ms, pending_decisions, 1.0, 60, 1, "UTC", 0))
+    return WaitingRoom(RoadSettings(batch_leads, batch_wait_ms, pending_decisions, 1.0, 0, 60, 1, "UTC", 0))
 
 
 def jobs(*lead_ids: str) -> list[Job]:
