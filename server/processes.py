@@ -6,6 +6,7 @@ the calls to whatever is started next.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -59,6 +60,17 @@ def next_pause(last_seconds: float | None, lived_seconds: float) -> float:
     return min(2 * last_seconds, LONGEST_PAUSE_SECONDS)
 
 
+def tell(process: Process, number: signal.Signals) -> None:
+    """Return once a process is sent a signal, unless it has ended.
+
+    The own `send_signal` of Python 3.11 looks first whether the process has ended; when it has only just, that takes the exit code away
+    from whoever waits for it, who then reports 255.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 class Processes:
     """So many serving processes, which take their settings from the environment."""
 
@@ -87,8 +99,7 @@ class Processes:
             self._stopping.set()
         # To reload, one that is still starting has no need, and would die of it.
         for process in self._running if number in STOPS else self._ready:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+            tell(process, number)
 
     async def _start(self) -> tuple[Process, bool]:
         """Return a new process, and whether it says that it is ready; else it has ended, or soon will have."""
@@ -96,7 +107,7 @@ class Processes:
         process = await asyncio.create_subprocess_exec(*command, env=self._environment, stdout=PIPE)
         self._running.add(process)
         if self._stopping.is_set():  # it was not there yet when the others were told
-            process.terminate()
+            tell(process, signal.SIGTERM)
         line = await process.stdout.readline() if process.stdout else b""
         if line:
             self._ready.add(process)

@@ -1,5 +1,6 @@
 """Several serving processes behind one port, killed one by one and all at once."""
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -15,7 +16,7 @@ import pytest
 from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
 
 from server.policies import SHIPPED
-from server.processes import PortTakenError, next_pause, reserved
+from server.processes import PortTakenError, next_pause, reserved, tell
 from tests.conftest import NotReadyError, Running, start_server
 
 PATIENCE_SECONDS = 60
@@ -158,6 +159,15 @@ def test_a_process_that_served_for_half_a_minute_is_replaced_at_once_again() -> 
     assert next_pause(16.0, 0.1) == 30.0
     assert next_pause(30.0, 0.1) == 30.0
     assert next_pause(30.0, 30.0) == 0.5
+
+
+async def test_a_signal_to_a_process_that_is_just_ending_does_not_take_its_exit_code_away() -> None:
+    for _ in range(20):
+        process = await asyncio.create_subprocess_exec("sh", "-c", "exit 3")
+        while process.returncode is None:
+            tell(process, signal.SIGWINCH)
+            await asyncio.sleep(0)
+        assert process.returncode == 3
 
 
 def test_a_reserved_port_is_kept_while_nobody_listens() -> None:
