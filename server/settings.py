@@ -1,6 +1,6 @@
 """Every knob of the service: an environment variable `KEEPWELL_…` each, with its unit in its name.
 
-A command-line option of `keepwell serve` wins over its variable. Nothing here is a secret.
+A command-line option of `keepwell serve` wins over its variable. Nothing here is a secret, but for a password in `redis_url`.
 """
 
 from pathlib import Path
@@ -9,6 +9,8 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.store_url import check_store_url
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
 
@@ -66,6 +68,13 @@ class Settings(BaseSettings):
         if name not in available_timezones():
             raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Berlin")
         return name
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_store(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_store_url(url)
+        return url
 
     @field_validator("listen", "metrics_listen")
     @classmethod

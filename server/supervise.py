@@ -34,6 +34,9 @@ def store_of(settings: Settings) -> Iterator[str]:
     except (StoreLockedError, StoreStartError, NoStoreBinaryError) as error:
         typer.echo(f"store: {error}", err=True)
         raise typer.Exit(1) from error
+    except OSError as error:
+        typer.echo(f"store: data_dir: {error}", err=True)
+        raise typer.Exit(1) from error
     ending = threading.Event()
     watcher = threading.Thread(target=_watch, args=(store, ending), daemon=True)
     watcher.start()
@@ -61,13 +64,14 @@ def run_one(settings: Settings) -> int:
     try:
         with page(settings.metrics_listen), store_of(settings) as url:
             return serve_here(settings, url)
-    except PageTakenError as error:
+    except (PageTakenError, OSError) as error:
         return _cannot_serve(error)
 
 
 def serve_here(settings: Settings, store_url: str) -> int:
     """Serve on a store that runs already; return the exit code."""
     import uvloop
+    from redis.exceptions import RedisError
 
     from rules.diagnostics import PolicyInvalidError
     from server.app import serve
@@ -85,6 +89,8 @@ def serve_here(settings: Settings, store_url: str) -> int:
         uvloop.run(serve(settings, store_url, ready))
     except (ChangedSinceCompiledError, PolicyInvalidError, StoreUnsafeError, OSError, RuntimeError) as error:
         return _cannot_serve(error)
+    except RedisError as error:
+        return _cannot_serve(f"{_store_named(settings)}: {error}")
     return 0
 
 
@@ -100,11 +106,19 @@ def run_many(settings: Settings) -> int:
             own = {"KEEPWELL_LISTEN": listen, "KEEPWELL_REDIS_URL": url, **shared.variables}
             processes = Processes(settings.processes, {**os.environ, **_variables(settings), **own}, shared.died)
             return asyncio.run(processes.run(lambda: _say_ready(listen)))
-    except (PortTakenError, PageTakenError) as error:
+    except (PortTakenError, PageTakenError, OSError) as error:
         return _cannot_serve(error)
 
 
-def _cannot_serve(error: Exception) -> int:
+def _store_named(settings: Settings) -> str:
+    """Return the setting that says which store it is, without a password; the embedded one's log says more than its answer does."""
+    folder = settings.data_dir.resolve() / "store"
+    if settings.redis_url in (None, f"unix://{folder / 'store.sock'}"):
+        return f"data_dir: the embedded store, whose log is {folder / 'store.log'}"
+    return "redis_url"
+
+
+def _cannot_serve(error: Exception | str) -> int:
     typer.echo(f"cannot serve: {error}", err=True)
     return 1
 
