@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -133,6 +134,7 @@ def _variables(settings: Settings) -> dict[str, str]:
 
 def main() -> int:
     """Serve as one of several; settings and store come from the environment."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     settings = Settings()
     configure_logs(settings.log_level)
     return serve_here(settings, settings.redis_url or "")
