@@ -76,6 +76,7 @@ def serve_here(settings: Settings, store_url: str) -> int:
 
     from rules.diagnostics import PolicyInvalidError
     from server.app import serve
+    from server.refused_document import faults_of
     from server.store.connection import StoreUnsafeError
 
     def ready(port: int) -> None:
@@ -88,7 +89,9 @@ def serve_here(settings: Settings, store_url: str) -> int:
     try:
         log.info("code_checked", compiled_modules=check_compiled())
         uvloop.run(serve(settings, store_url, ready))
-    except (ChangedSinceCompiledError, PolicyInvalidError, StoreUnsafeError, OSError, RuntimeError) as error:
+    except PolicyInvalidError as error:
+        return _cannot_serve(*faults_of(settings, error))
+    except (ChangedSinceCompiledError, StoreUnsafeError, OSError, RuntimeError) as error:
         return _cannot_serve(error)
     except RedisError as error:
         return _cannot_serve(f"{_store_named(settings)}: {error}")
@@ -119,8 +122,9 @@ def _store_named(settings: Settings) -> str:
     return "redis_url"
 
 
-def _cannot_serve(error: Exception | str) -> int:
-    typer.echo(f"cannot serve: {error}", err=True)
+def _cannot_serve(*errors: Exception | str) -> int:
+    for error in errors:
+        typer.echo(f"cannot serve: {error}", err=True)
     return 1
 
 

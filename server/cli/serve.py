@@ -51,4 +51,8 @@ def serve(
             "listen: without authentication the service listens on loopback only, such as 127.0.0.1:50051", err=True
         )
         raise typer.Exit(2)
+    # A model that is damaged is stood in for, as it must not stop decisions; a folder that was never there is a mistake of whoever starts this.
+    if settings.model_dir is not None and not settings.model_dir.is_dir():
+        typer.echo(f"model_dir: {settings.model_dir} is no folder; name one that `keepwell train` wrote", err=True)
+        raise typer.Exit(2)
     raise typer.Exit(run_one(settings) if settings.processes == 1 else run_many(settings))

@@ -79,3 +79,26 @@ def test_a_disk_without_room_is_said_to_be_the_embedded_store_s(tmp_path: Path) 
     said = f"cannot serve: data_dir: the embedded store, whose log is {tmp_path}/store/store.log: "
     (line,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert (ended.returncode, line.startswith(said)) == (1, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "text", "said"),
+    [
+        ("--policy", "mine.yaml", "x" * 300_000, "1:1 error too_large: at most 262144 bytes"),
+        (
+            "--policy-dir",
+            "anna.yaml",
+            "schema: keepwell.policy/v1\nname: [",
+            "3:1 error yaml_syntax: did not find expec",
+        ),
+        ("--events-dir", "anna.yaml", "schema: [", "2:1 error yaml_syntax: did not find expec"),
+    ],
+)
+def test_a_document_that_cannot_be_used_is_named(
+    store: EmbeddedStore, tmp_path: Path, option: str, name: str, text: str, said: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    ended = served("--redis-url", store.url, option, str(tmp_path if option.endswith("-dir") else file))
+    (line,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert (ended.returncode, line.startswith(f"cannot serve: {file}:{said}")) == (1, True), ended.stderr

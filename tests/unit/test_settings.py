@@ -32,6 +32,11 @@ OPTION = "redis_url: Value error, has an option after ? that the store's client 
             {"KEEPWELL_EVENT_RETENTION_DAYS": "30"},
             "event_retention_days: Input should be greater than or equal to 31",
         ),
+        (
+            [],
+            {"KEEPWELL_MODEL_DIR": "/nosuch"},
+            "model_dir: /nosuch is no folder; name one that `keepwell train` wrote",
+        ),
         ([], {"KEEPWELL_METRICS_LISTEN": "9000"}, "metrics_listen: Value error, '9000' is not HOST:PORT"),
     ],
 )
