@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from keepwell.v1.decision_pb2 import Features
 from keepwell.v1.decision_service_pb2 import DecideRequest
 from keepwell.v1.lead_pb2 import LeadProfile
 from keepwell_client import Client
@@ -28,6 +29,15 @@ def test_a_decision_is_asked_for_and_answered_again(server: str, tenant: str) ->
     assert again[0].endswith("replayed: True")
     assert first[1:] == again[1:]
     assert len(first) >= 4
+
+
+def test_the_example_and_the_readme_s_request_do_not_get_into_each_other_s_way(server: str, tenant: str) -> None:
+    features = Features(numbers={"days_since_last_activity": 21, "active_days_30": 1})
+    with Client(server, tenant) as client:
+        client.decide(
+            DecideRequest(request_id="crm-4711-2026-03-02", lead_id="lead-4711", features=features, explain=True)
+        )
+    assert run("decide.py", server, tenant)[0].endswith("replayed: False")
 
 
 def test_a_portfolio_is_decided_and_its_bad_lead_named(server: str, tenant: str) -> None:

@@ -8,8 +8,8 @@ from keepwell.v1.lead_pb2 import LeadProfile
 from keepwell_client import Client
 
 REQUEST = DecideRequest(
-    request_id="crm-4711-2026-03-02",  # an id of your own: run this again, and the same decision is answered
-    lead_id="lead-4711",
+    request_id="crm-4710-2026-03-02",  # an id of your own: run this again, and the same decision is answered
+    lead_id="lead-4710",
     features=Features(numbers={"days_since_last_activity": 45, "active_days_30": 0}),
     profile=LeadProfile(time_zone="America/New_York", country="US", value=500_000, currency="USD"),
     explain=True,
