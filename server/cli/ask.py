@@ -87,12 +87,15 @@ def decide(
 def watch(
     earliest: Annotated[bool, Option("--earliest", help="start with the oldest decision that is retained")] = False,
     after: Annotated[str, Option(help="resume after this token")] = "",
-    count: Annotated[int, Option(help="stop after so many decisions; 0 goes on")] = 0,
+    count: Annotated[int, Option(help="stop after so many decisions; 0 goes on", min=0)] = 0,
     server: Server = DEFAULT_SERVER,
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
     """Follow the decision feed."""
+    if earliest and after:
+        typer.echo("--earliest, --after: give one of them, each says where to start", err=True)
+        raise typer.Exit(2)
     start = feed_service_pb2.FeedStart(latest=Empty())
     if after or earliest:
         start = feed_service_pb2.FeedStart(after=after) if after else feed_service_pb2.FeedStart(earliest=Empty())

@@ -34,7 +34,9 @@ def events() -> None:
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="CSV, JSON lines (both also .gz) or Parquet", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, JSON lines (both also .gz) or Parquet", exists=True, dir_okay=False)
+    ],
     server: Server = DEFAULT_SERVER,
     tenant: Tenant = "default",
     lead: Annotated[str, typer.Option(help="column of lead ids")] = "lead_id",
@@ -74,7 +76,9 @@ def import_file(
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(help="a tenant's own types of events", exists=True)]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(help="a tenant's own types of events", exists=True, dir_okay=False)],
+) -> None:
     """Say what is wrong with a tenant's types of events, by line and column; exit 1 for errors."""
     own = [kind for name, kind in types_in(file).items() if name not in CORE]
     for kind in own:

@@ -87,6 +87,19 @@ def test_watch_stops_after_so_many_and_its_token_leaves_nothing_out(run: Run) ->
     assert leads_shown(run("watch", "--after", token, "--count", "1")[1]) == ["d"]
 
 
+def test_watch_refuses_a_count_below_none_and_two_places_to_start(run: Run) -> None:
+    code, out, said = run("watch", "--earliest", "--count", "-3")
+    assert (code, out, "Invalid value for '--count'" in said) == (2, "", True)
+    code, out, said = run("watch", "--earliest", "--after", "X", "--count", "1")
+    assert (code, out, said) == (2, "", "--earliest, --after: give one of them, each says where to start\n")
+
+
+@pytest.mark.parametrize("command", ["check", "import"])
+def test_a_folder_is_no_file_of_events(tmp_path: Path, command: str) -> None:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["events", command, str(tmp_path)])
+    assert (result.exit_code, "is a directory" in result.stderr) == (2, True), result.output
+
+
 def leads_shown(out: str) -> list[str]:
     return [line.split()[1] for line in out.splitlines() if not line.startswith("resume")]
 
