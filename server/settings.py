@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.host_port import is_host_and_port
 from server.store_url import check_store_url
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -79,9 +80,6 @@ class Settings(BaseSettings):
     @field_validator("listen", "metrics_listen")
     @classmethod
     def _is_host_and_port(cls, listen: str | None) -> str | None:
-        if listen is None:
-            return None
-        host, separator, port = listen.rpartition(":")
-        if not separator or not host or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004 (the largest port)
+        if listen is not None and not is_host_and_port(listen, 0):
             raise ValueError(f"{listen!r} is not HOST:PORT, such as {DEFAULT_LISTEN}")
         return listen

@@ -19,10 +19,12 @@ from keepwell.v1 import (
 )
 from rich.console import Console
 
+from model.features import NUMERIC
 from server.cli.calling import DEADLINE_SECONDS, DEFAULT_SERVER, Json, Server, Tenant, channel_to, metadata_of
 from server.cli.show import decision_lines
 
 Option, Argument = typer.Option, typer.Argument
+NUMBERS = frozenset(feature.name for feature in NUMERIC)
 console = Console()
 
 
@@ -38,12 +40,15 @@ def _pairs(given: list[str]) -> dict[str, str]:
 
 
 def features_told(given: list[str]) -> decision_pb2.Features:
-    """Return the features of NAME=VALUE options; what is no number is a category."""
+    """Return the features of NAME=VALUE options; of a name that the schema lacks, what is no number is a category, and the server says more."""
     features = decision_pb2.Features()
     for name, value in _pairs(given).items():
         try:
             features.numbers[name] = float(value)
         except ValueError:
+            if name in NUMBERS:
+                typer.echo(f"--feature {name}={value}: {name} is a number", err=True)
+                raise typer.Exit(2) from None
             features.categories[name] = value
     return features
 

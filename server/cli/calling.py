@@ -9,10 +9,34 @@ import typer
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
+from server.caller import TENANT
+from server.host_port import is_host_and_port
 from server.settings import DEFAULT_LISTEN
 
-Server = Annotated[str, typer.Option(help="HOST:PORT of the service", envvar="KEEPWELL_LISTEN")]
-Tenant = Annotated[str, typer.Option(help="whose data")]
+
+def checked_server(server: str) -> str:
+    """Return the service's address; ends the program with exit 2 when it is none: gRPC would take another host or port."""
+    if not is_host_and_port(server, 1):
+        typer.echo(
+            f"--server {server}: must be HOST:PORT, such as {DEFAULT_LISTEN}, with a port of 1 to 65535", err=True
+        )
+        raise typer.Exit(2)
+    return server
+
+
+def checked_tenant(tenant: str) -> str:
+    """Return the tenant; ends the program with exit 2 when no tenant can have that name, which gRPC might not even send."""
+    if not TENANT.fullmatch(tenant):
+        said = "must be 1 to 63 lower-case letters, digits, - and _, the first a letter or digit"
+        typer.echo(f"--tenant {tenant}: {said}", err=True)
+        raise typer.Exit(2)
+    return tenant
+
+
+Server = Annotated[
+    str, typer.Option(help="HOST:PORT of the service", envvar="KEEPWELL_LISTEN", callback=checked_server)
+]
+Tenant = Annotated[str, typer.Option(help="whose data", callback=checked_tenant)]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 DEFAULT_SERVER = DEFAULT_LISTEN
 DEADLINE_SECONDS = 10.0

@@ -9,7 +9,7 @@ from grpc import aio
 from rich.console import Console
 from rich.table import Table
 
-from server.cli.calling import DEFAULT_SERVER, Json, Server, explain
+from server.cli.calling import DEFAULT_SERVER, Json, Server, checked_tenant, explain
 from server.conformance.feed_checks import FeedCheck, Finding
 
 app = typer.Typer(help="Try what the feed promises.", no_args_is_help=True)
@@ -25,9 +25,10 @@ def feed() -> None:
 @app.command()
 def check(
     server: Server = DEFAULT_SERVER,
-    tenant: Annotated[str, typer.Option(help="the check's own tenant: it makes decisions about leads of its own")] = (
-        "feed-check"
-    ),
+    tenant: Annotated[
+        str,
+        typer.Option(help="the check's own tenant: it makes decisions about leads of its own", callback=checked_tenant),
+    ] = "feed-check",
     decisions: Annotated[int, typer.Option(help="decisions to make", min=2, max=1_000)] = 40,
     old_token: Annotated[
         str, typer.Option(help="a token without filter that retention has passed; without one expiry is not tried")

@@ -47,6 +47,9 @@ def test_features_that_are_numbers_and_those_that_are_not_are_told_apart(run: Ru
     assert run("lead", "bea") == (1, "", "NOT_FOUND/LEAD_NOT_FOUND: there is no lead with this id\n")
     code, _, said = run("decide", "bea", "--feature", "tall")
     assert (code, said) == (2, "--feature tall: must be NAME=VALUE\n")
+    for command in (("decide", "bea"), ("model", "score")):
+        code, out, said = run(*command, "--feature", "active_days_30=abc")
+        assert (code, out, said) == (2, "", "--feature active_days_30=abc: active_days_30 is a number\n")
 
 
 def test_a_refusal_is_printed_with_its_fields(run: Run) -> None:
@@ -92,6 +95,22 @@ def test_watch_refuses_a_count_below_none_and_two_places_to_start(run: Run) -> N
     assert (code, out, "Invalid value for '--count'" in said) == (2, "", True)
     code, out, said = run("watch", "--earliest", "--after", "X", "--count", "1")
     assert (code, out, said) == (2, "", "--earliest, --after: give one of them, each says where to start\n")
+
+
+@pytest.mark.parametrize("command", [["watch"], ["lead", "anna"], ["model", "list"], ["feed", "check"]])
+@pytest.mark.parametrize("tenant", ["ü", "", "Anna", "_a", "a" * 64])
+def test_what_no_tenant_is_called_is_refused_with_what_is_allowed(command: list[str], tenant: str) -> None:
+    result = CliRunner().invoke(app, [*command, "--tenant", tenant])
+    said = f"--tenant {tenant}: must be 1 to 63 lower-case letters, digits, - and _, the first a letter or digit\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", said)
+
+
+@pytest.mark.parametrize("command", [["watch"], ["lead", "anna"], ["model", "list"], ["feed", "check"]])
+@pytest.mark.parametrize("server", ["127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:-1", "nonsense", ":50051", "a:²", ""])
+def test_what_is_no_address_is_refused_with_what_is_allowed(command: list[str], server: str) -> None:
+    result = CliRunner().invoke(app, [*command, "--server", server])
+    said = f"--server {server}: must be HOST:PORT, such as 127.0.0.1:50051, with a port of 1 to 65535\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", said)
 
 
 @pytest.mark.parametrize("command", ["check", "import"])

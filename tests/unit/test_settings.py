@@ -21,6 +21,7 @@ OPTION = "redis_url: Value error, has an option after ? that the store's client 
         (["--listen", "50051"], {}, "listen: Value error, '50051' is not HOST:PORT, such as 127.0.0.1:50051"),
         (["--listen", "127.0.0.1:x"], {}, "listen: Value error, '127.0.0.1:x' is not HOST:PORT"),
         (["--listen", "127.0.0.1:65536"], {}, "is not HOST:PORT"),
+        (["--listen", "127.0.0.1:²"], {}, "listen: Value error, '127.0.0.1:²' is not HOST:PORT"),
         (["--listen", "0.0.0.0:50051"], {}, "listen: without authentication the service listens on loopback only"),
         (["--processes", "0"], {}, "processes: Input should be greater than or equal to 1"),
         (["--processes", "65"], {}, "processes: Input should be less than or equal to 64"),
