@@ -1,6 +1,6 @@
 """A file of events as messages, each row checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,9 +33,9 @@ class EventRow(NamedTuple):
 
 
 def read_events(
-    path: Path, columns: Columns, default_type: str, types: Mapping[str, EventType]
+    path: Path, columns: Columns, default_type: str, types: Mapping[str, EventType], told: Mapping[str, str]
 ) -> Iterator[EventRow | str]:
-    """Yield each row's event, or what is wrong with the row; the file's size does not matter.
+    """Yield each row's event, or what is wrong with the row; the file's size does not matter. `told`: as `check_told` takes it.
 
     Without a column of ids, an event's id is the file's name and its row: the same file gives the same ids.
 
@@ -43,8 +43,20 @@ def read_events(
         TableFileError: The file cannot be read, or a column is missing.
 
     """
+    found: list[str] | None = None  # the last piece's: of JSON lines, a row may be the first with a column
     for piece in table_pieces(path):
+        found = list(map(str, piece.columns))
         yield from _checked_rows(piece, path.name, columns, default_type, types)
+    if found is not None:
+        check_told(told, found)
+
+
+def check_told(told: Mapping[str, str], found: Iterable[str]) -> None:
+    """Return nothing when a file has every column that an option names; raises TableFileError with the option. "" is no column."""
+    has = list(found)
+    for option, column in told.items():
+        if column and column not in has:
+            raise TableFileError(f"{option}: no column {column}; the file has {', '.join(has)}")
 
 
 def event_rows(

@@ -19,6 +19,7 @@ from model.events import CORE
 from server.cli.calling import DEADLINE_SECONDS, DEFAULT_SERVER, Server, Tenant, channel_to, metadata_of
 from server.cli.event_spool import EventSpool
 from server.cli.event_table import SHOWN_FAULTS, Columns, EventRow, faults_error, read_events
+from server.cli.given import options_given
 from server.cli.own_types import OwnTypes, types_in
 from server.cli.table_file import TableFileError
 from server.services.event_service import RECORD_EVENTS
@@ -34,6 +35,7 @@ def events() -> None:
 
 @app.command("import")
 def import_file(
+    context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="CSV, JSON lines (both also .gz) or Parquet", exists=True, dir_okay=False)
     ],
@@ -52,11 +54,12 @@ def import_file(
 ) -> None:
     """Send a file of events, earliest first; run it again to go on after a failure: what is known already counts once."""
     known = types_in(types)
+    told = options_given(context, ("kind", "value", "event_id"))
     done = _Position(file, server, tenant)
     tally = _Tally()
     with EventSpool() as spool, channel_to(server) as channel, _progress() as progress:
         try:
-            rows = read_events(file, Columns(lead, time, kind, value, event_id), default_type, known)
+            rows = read_events(file, Columns(lead, time, kind, value, event_id), default_type, known, told)
             _check_all(progress.track(rows, description="checking"), spool)
         except TableFileError as error:
             progress.stop()

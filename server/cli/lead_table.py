@@ -11,6 +11,10 @@ from server.cli.table_file import TableFileError, read_table
 NAMES = tuple(feature.name for feature in CATEGORIES)
 
 
+class LeadTableError(TableFileError):
+    """The table of leads cannot be used; the message names it, as it is not the file that is trained on."""
+
+
 def categories_in(path: Path, lead: str) -> Mapping[str, tuple[str, ...]]:
     """Return each lead's categories by its id, in the order of the schema; "" where the file does not say.
 
@@ -19,15 +23,18 @@ def categories_in(path: Path, lead: str) -> Mapping[str, tuple[str, ...]]:
         lead: The column of lead ids.
 
     Raises:
-        TableFileError: The file cannot be read, has no such columns, or rows are not what the schema allows; the first ten are named.
+        LeadTableError: The file cannot be read, has no such columns, or rows are not what the schema allows; the first ten are named.
 
     """
-    table = read_table(path)
+    try:
+        table = read_table(path)
+    except TableFileError as error:
+        raise LeadTableError(f"{path.name}: {error}") from error
     shown = f"the file has {', '.join(map(str, table.columns)) or 'none'}"
     if lead not in table.columns:
-        raise TableFileError(f"{path.name}: no column {lead}; {shown}")
+        raise LeadTableError(f"{path.name}: no column {lead}; {shown}")
     if not set(NAMES) & set(table.columns):
-        raise TableFileError(f"{path.name}: no column of {', '.join(NAMES)}; {shown}")
+        raise LeadTableError(f"{path.name}: no column of {', '.join(NAMES)}; {shown}")
     found: dict[str, tuple[str, ...]] = {}
     faults: list[str] = []
     for number, row in enumerate(table.to_dict("records"), 1):
@@ -37,7 +44,7 @@ def categories_in(path: Path, lead: str) -> Mapping[str, tuple[str, ...]]:
         except FeatureError as error:
             faults.append(f"row {number}, {error}")
     if faults:
-        raise TableFileError("\n".join([f"{path.name}: {len(faults)} rows cannot be used", *faults[:SHOWN_FAULTS]]))
+        raise LeadTableError("\n".join([f"{path.name}: {len(faults)} rows cannot be used", *faults[:SHOWN_FAULTS]]))
     return found
 
 

@@ -1,6 +1,7 @@
 """A file as a table: CSV, JSON lines (both also .gz) or Parquet. CSV cells are texts, empty ones included."""
 
 import gzip
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -41,6 +42,7 @@ def _pieces(path: Path) -> Iterator[Any]:
     from pyarrow.parquet import ParquetFile
 
     name = path.name
+    _check_names(path)
     if name.endswith((".csv", ".csv.gz")):
         with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=PIECE_ROWS) as pieces:
             yield from pieces
@@ -51,6 +53,21 @@ def _pieces(path: Path) -> Iterator[Any]:
             yield from (piece.to_pandas() for piece in file.iter_batches(PIECE_ROWS))
     else:
         raise TableFileError(f"{path} must end with one of {', '.join(FORMATS)}")
+
+
+def _check_names(path: Path) -> None:
+    """Return nothing unless two columns have one name: pandas would give the second another one, and it would be ignored."""
+    import pandas as pd
+    from pyarrow.parquet import read_schema
+
+    names: list[str] = []
+    if path.name.endswith((".csv", ".csv.gz")):
+        names = list(pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1).iloc[0])
+    elif path.name.endswith(".parquet"):
+        names = read_schema(path).names
+    repeated = [name for name, times in Counter(names).items() if name and times > 1]
+    if repeated:
+        raise TableFileError(f"two columns are called {', '.join(repeated)}; each needs a name of its own")
 
 
 def _json_pieces(path: Path) -> Iterator[Any]:

@@ -10,6 +10,8 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from server.cli.event_table import Columns
+from server.cli.given import options_given
+from server.cli.lead_table import LeadTableError
 from server.cli.own_types import OwnTypes, types_in
 from server.cli.table_file import TableFileError
 
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
     from model.training.dataset import Progress as Tell
 
 COLUMNS = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+OF_A_LOG = (
+    "leads",
+    "lead",
+    "time",
+    "kind",
+    "value",
+    "arrival",
+    "default_type",
+    "types",
+    "churn_event",
+    "contact_event",
+)
 Output = Annotated[Path, typer.Argument(help="folder of the artifact; serve it with KEEPWELL_MODEL_DIR")]
 Events = Annotated[
     Path | None,
@@ -51,6 +65,7 @@ ContactEvent = Annotated[str, typer.Option(help="type of the rows that say that 
 
 
 def train(
+    context: typer.Context,
     output: Output,
     events: Events = None,
     table: Table = None,
@@ -76,10 +91,10 @@ def train(
 
     if events and table:
         raise typer.BadParameter("give either --events or --table")
-    if (types or leads) and not events:
-        raise typer.BadParameter("--types and --leads say more about --events")
+    _refuse_ignored(context, log=events is not None, table=table is not None)
+    told = options_given(context, ("kind", "value", "arrival"))
     columns = Columns(lead, time, kind, value, "")
-    options = LogOptions(columns, default_type, arrival, churn_event, contact_event, types_in(types), leads)
+    options = LogOptions(columns, default_type, arrival, churn_event, contact_event, types_in(types), leads, told)
 
     def data(tell: "Tell") -> "Dataset":
         if table:
@@ -89,6 +104,20 @@ def train(
         return from_simulator(simulated_leads, seed, horizon_days, silence_days, tell)
 
     _run(output, data, seed, monotone, f"{events or table or 'simulator'}")
+
+
+def _refuse_ignored(context: typer.Context, *, log: bool, table: bool) -> None:
+    """End the program with exit 2 for an option that says nothing about what is trained on."""
+    ignored = {
+        "only with --events, as it says more about an event log": [] if log else OF_A_LOG,
+        "not with --table, whose rows are chosen already": ["silence_days"] if table else [],
+        "only without --events and --table": ["simulated_leads"] if log or table else [],
+    }
+    for why, names in ignored.items():
+        given = options_given(context, names)
+        if given:
+            typer.echo(f"{', '.join(given)}: {why}", err=True)
+            raise typer.Exit(2)
 
 
 def _run(output: Path, data: "Callable[[Tell], Dataset]", seed: int, monotone: bool, source: str) -> None:
@@ -104,6 +133,9 @@ def _run(output: Path, data: "Callable[[Tell], Dataset]", seed: int, monotone: b
                 progress.update(bar, description=what, completed=share)
 
             run(output, data(tell), Settings(seed, monotone), tell)
+    except LeadTableError as error:
+        typer.echo(f"--leads: {error}", err=True)
+        raise typer.Exit(2) from error
     except (TableFileError, TrainingDataError) as error:
         typer.echo(f"{source}: {error}", err=True)
         raise typer.Exit(2) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +12,8 @@ from model.events import CORE, EventType
 from model.training.dataset import Dataset, Progress, from_history
 from model.training.history import NO_CATEGORIES, History, LoggedEvent, Mark, logged
 from model.training.table import from_table
-from server.cli.event_table import Columns, EventRow, event_rows
-from server.cli.lead_table import categories_in
+from server.cli.event_table import Columns, EventRow, check_told, event_rows
+from server.cli.lead_table import LeadTableError, categories_in
 from server.cli.table_file import TableFileError, read_table
 from server.convert.checks import instant_of
 
@@ -29,6 +30,7 @@ class LogOptions(NamedTuple):
     contact_event: str = ""  # type of the rows that say that we contacted the lead; likewise
     types: Mapping[str, EventType] = CORE  # everybody's, and the tenant's own
     leads: Path | None = None  # file of the leads' categories
+    told: Mapping[str, str] = MappingProxyType({})  # columns that options name, by option
 
 
 def dataset_of_log(
@@ -58,6 +60,7 @@ def dataset_of_table(path: Path, horizon_days: int, seed: int) -> Dataset:
 
 def _history(path: Path, options: LogOptions) -> History:
     table = read_table(path)
+    check_told(options.told, map(str, table.columns))
     arrived = _arrivals(table, options.arrival)
     marks = {Mark.LEFT: options.churn_event, Mark.CONTACTED: options.contact_event}
     marked = {mark: _of_type(table, options.columns.kind, kind) for mark, kind in marks.items() if kind}
@@ -77,7 +80,7 @@ def _categories(options: LogOptions, logged_leads: Set[str]) -> Mapping[str, tup
         return NO_CATEGORIES
     found = categories_in(options.leads, options.columns.lead)
     if logged_leads.isdisjoint(found):
-        raise TableFileError(f"{options.leads.name}: none of its {len(found)} leads is in the log")
+        raise LeadTableError(f"{options.leads.name}: none of its {len(found)} leads is in the log")
     return found
 
 

@@ -2,6 +2,8 @@ import hashlib
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -87,6 +89,35 @@ def test_a_bad_file_is_refused_by_row_and_column_and_nothing_is_sent(
     assert fault in output
     file.write_text(HEADER + ROWS)
     assert run(server, tenant, file)[1].splitlines()[-1] == "3 recorded, 0 known already, 0 refused"
+
+
+@pytest.mark.parametrize("option", ["--event-id", "--value", "--type"])
+def test_an_option_that_names_no_column_is_refused(server: str, tenant: str, tmp_path: Path, option: str) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(HEADER + ROWS)
+    said = f"{file}: {option}: no column nocol; the file has lead_id, occur_time, type, value\n"
+    assert run(server, tenant, file, option, "nocol") == (2, said)
+    assert run(server, tenant, file, "--event-id", "")[1] == "3 recorded, 0 known already, 0 refused\n"
+
+
+def test_a_column_that_only_a_later_row_has_is_one(server: str, tenant: str, tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    row = '{"occur_time": "2026-03-01", "lead_id": "a", "type": "login"'
+    file.write_text(row + "}\n" + row + ', "key": "k"}\n')
+    assert run(server, tenant, file, "--event-id", "key") == (0, "2 recorded, 0 known already, 0 refused\n")
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.csv.gz", "e.parquet"])
+def test_two_columns_of_one_name_are_refused(server: str, tenant: str, tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame([["a", "2026-03-01", "login", "b"]], columns=["lead_id", "occur_time", "type", "lead_id"])
+    file = tmp_path / name
+    if name.endswith(".parquet"):
+        columns = [pa.array(table.iloc[:, place]) for place in range(4)]
+        pq.write_table(pa.Table.from_arrays(columns, names=list(table.columns)), file)
+    else:
+        table.to_csv(file, index=False)
+    said = f"{file}: two columns are called lead_id; each needs a name of its own\n"
+    assert run(server, tenant, file) == (2, said)
 
 
 def test_a_row_without_a_lead_is_refused_and_one_without_a_type_takes_the_default(

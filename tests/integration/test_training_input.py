@@ -112,10 +112,37 @@ def test_the_longest_category_is_taken_and_an_empty_cell_is_unknown(tmp_path: Pa
     assert part.categories == [("", "", "x" * 64), ("", "", "")]
 
 
-def test_what_says_more_about_a_log_needs_one(tmp_path: Path) -> None:
-    (tmp_path / "leads.csv").write_text("lead_id,source\nanna,web\n")
-    assert run(tmp_path / "model", "--leads", tmp_path / "leads.csv")[0] == 2
-    assert list(tmp_path.iterdir()) == [tmp_path / "leads.csv"]
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--leads", "FILE"], "--leads: only with --events, as it says more about an event log\n"),
+        (
+            ["--churn-event", "foo", "--lead", "id"],
+            "--lead, --churn-event: only with --events, as it says more about an",
+        ),
+        (["--table", "FILE", "--type", "what"], "--type: only with --events"),
+        (
+            ["--table", "FILE", "--silence-days", "30"],
+            "--silence-days: not with --table, whose rows are chosen already",
+        ),
+        (["--events", "FILE", "--simulated-leads", "2000"], "--simulated-leads: only without --events and --table"),
+        (["--events", "FILE", "--arrival", "seen"], "FILE: --arrival: no column seen; the file has lead_id, source\n"),
+        (["--events", "FILE", "--type", "type"], "FILE: --type: no column type; the file has lead_id, source\n"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(tmp_path: Path, options: list[str], said: str) -> None:
+    file = tmp_path / "leads.csv"
+    file.write_text("lead_id,source\nanna,web\n")
+    code, output = run(tmp_path / "model", *(str(file) if option == "FILE" else option for option in options))
+    assert (code, said.replace("FILE", str(file)) in output) == (2, True), output
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_table_of_leads_that_cannot_be_read_is_blamed_and_not_the_log(tmp_path: Path) -> None:
+    leads = tmp_path / "leads.csv"
+    leads.write_bytes(b"lead_id,source\nanna,\xff\n")
+    code, output = run(tmp_path / "model", "--events", small_log(tmp_path), "--leads", leads)
+    assert (code, "\n--leads: leads.csv: " in output, "log.csv" in output) == (2, True, False), output
 
 
 def test_what_arrived_late_is_not_seen_before_it_did(tmp_path: Path) -> None:
