@@ -224,20 +224,26 @@ async def serve(settings: Settings, store_url: str, ready: Callable[[int], None]
     app = App(settings, store_url)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        app.event_types.reload()
-        task = loop.create_task(app.reload_policies())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
+    told_to_reload = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, told_to_reload.set)
     try:
         ready(await app.start())
+        reloading = loop.create_task(_reload_when_told(app, told_to_reload))
         await stopping.wait()
+        reloading.cancel()
         log.info("draining")
     finally:
         await app.stop()
+
+
+async def _reload_when_told(app: App, told: asyncio.Event) -> None:
+    """Reload whenever told, until cancelled; told again meanwhile, however often, once more."""
+    while await told.wait():
+        told.clear()
+        try:
+            app.event_types.reload()
+            await app.reload_policies()
+        except Exception:
+            log.exception("reload_failed")  # a fault of ours: what is in force stays

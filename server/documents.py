@@ -7,10 +7,18 @@ from pathlib import Path
 
 import structlog
 
+from rules.diagnostics import PolicyInvalidError
 from rules.yaml_text import LARGEST_BYTES, text_of
 from server.caller import TENANT
 
 log = structlog.get_logger()
+
+
+class DocumentRefusedError(Exception):
+    """A document that the service does not start with: each fault as a line that begins with its file."""
+
+    def __init__(self, path: Path, refused: PolicyInvalidError) -> None:
+        super().__init__("\n".join(f"{path}:{fault}" for fault in refused.diagnostics))
 
 
 def documents_of_tenants(folder: Path, what: str) -> dict[str, Path]:

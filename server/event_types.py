@@ -13,7 +13,7 @@ from model.events import CORE, EventType
 from rules.diagnostics import PolicyInvalidError
 from rules.validation import validated
 from rules.yaml_text import read_yaml
-from server.documents import documents_of_tenants, read_document
+from server.documents import DocumentRefusedError, documents_of_tenants, read_document
 
 Types = Mapping[str, EventType]
 log = structlog.get_logger()
@@ -41,8 +41,12 @@ class EventTypes:
         return self._own.get(tenant, CORE)
 
     def load(self) -> None:
-        """Read every file at start; raises PolicyInvalidError or OSError for one that cannot be used."""
-        self._own = {tenant: types_of_file(path) for tenant, path in self._files().items()}
+        """Read every file at start; raises DocumentRefusedError or OSError for one that cannot be used."""
+        for tenant, path in self._files().items():
+            try:
+                self._own[tenant] = types_of_file(path)
+            except PolicyInvalidError as error:
+                raise DocumentRefusedError(path, error) from error
 
     def reload(self) -> None:
         """Read every file again; one that cannot be used keeps the tenant's types before it, and says so in the log."""

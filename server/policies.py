@@ -17,7 +17,7 @@ from rules.compiler import compile_policy
 from rules.decide import Decider
 from rules.engine import EngineFaultError
 from rules.source import PolicyInvalidError, check_policy, content_hash, read_policy
-from server.documents import documents_of_tenants, read_document
+from server.documents import DocumentRefusedError, documents_of_tenants, read_document
 from server.errors import ReplayUnavailableError
 from server.road.world import Policy
 from server.store.connection import Store
@@ -60,13 +60,13 @@ class PolicyShelf:
         return self._active.get(tenant) or self._active[""]
 
     async def load(self) -> None:
-        """Read every policy at start; raises PolicyInvalidError or OSError for one that cannot be used."""
+        """Read every policy at start; raises DocumentRefusedError or OSError for one that cannot be used."""
         for tenant, path in self._files.all().items():
             try:
                 self._active[tenant] = await self._prepare(path)
-            except (PolicyInvalidError, OSError):
+            except PolicyInvalidError as error:
                 log.error("policy_refused", tenant=tenant or "*", file=str(path))  # noqa: TRY400 (the caller says why)
-                raise
+                raise DocumentRefusedError(path, error) from error
 
     async def reload(self, batch_over: Callable[[], Awaitable[None]]) -> None:
         """Read every policy again; a file that cannot be used keeps the policy before it, and says so in the log.

@@ -74,9 +74,8 @@ def serve_here(settings: Settings, store_url: str) -> int:
     import uvloop
     from redis.exceptions import RedisError
 
-    from rules.diagnostics import PolicyInvalidError
     from server.app import serve
-    from server.refused_document import faults_of
+    from server.documents import DocumentRefusedError
     from server.store.connection import StoreUnsafeError
 
     def ready(port: int) -> None:
@@ -89,8 +88,8 @@ def serve_here(settings: Settings, store_url: str) -> int:
     try:
         log.info("code_checked", compiled_modules=check_compiled())
         uvloop.run(serve(settings, store_url, ready))
-    except PolicyInvalidError as error:
-        return _cannot_serve(*faults_of(settings, error))
+    except DocumentRefusedError as error:
+        return _cannot_serve(*str(error).splitlines())
     except (ChangedSinceCompiledError, StoreUnsafeError, OSError, RuntimeError) as error:
         return _cannot_serve(error)
     except RedisError as error:

@@ -14,8 +14,8 @@ from rules.compiler import compile_policy
 from rules.diagnostics import PolicyInvalidError
 from rules.policy_tests import read_tests, run_policy_tests
 from rules.source import check_policy, content_hash, json_schema, read_policy
-from rules.yaml_text import text_of
 from server.cli.calling import Json
+from server.documents import read_document
 
 app = typer.Typer(no_args_is_help=True, help="Check, test and explain policies without a server.")
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the policy")]
@@ -26,7 +26,7 @@ console = Console()
 def _read(file: Path, parse: Callable[[str], Parsed]) -> Parsed:
     """Return what a file says; ends with exit 1 and what is wrong with it, by line and column."""
     try:
-        return parse(text_of(file.read_bytes()))
+        return parse(read_document(file))
     except PolicyInvalidError as error:
         for diagnostic in error.diagnostics:
             typer.echo(f"{file}:{diagnostic}", err=True)
@@ -40,7 +40,7 @@ def _read(file: Path, parse: Callable[[str], Parsed]) -> Parsed:
 def check(file: File, json: Json = False) -> None:
     """Say what is wrong or doubtful, by line and column; exit 1 for errors."""
     try:
-        found = check_policy(text_of(file.read_bytes()))
+        found = check_policy(read_document(file))
     except PolicyInvalidError as error:
         found = error.diagnostics
     if json:
