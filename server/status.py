@@ -13,8 +13,10 @@ from grpc import StatusCode
 
 from rules.escalating import EscalationStateError
 from server import errors
+from server.status_size import MESSAGE_BYTES, shortened, summary, told
 
 DOMAIN = "keepwell"
+METADATA_BYTES = 1_024  # a token, which nobody may cut, has a few hundred
 
 
 class Row(NamedTuple):
@@ -61,7 +63,7 @@ TABLE: dict[type[Exception], Row] = {
 
 
 def _metadata(error: Exception) -> dict[str, str]:
-    return {name: value for name, value in vars(error).items() if isinstance(value, str)}
+    return {name: shortened(value, METADATA_BYTES) for name, value in vars(error).items() if isinstance(value, str)}
 
 
 def _detail(message: ErrorInfo | BadRequest | QuotaFailure | RetryInfo) -> Any:
@@ -76,13 +78,18 @@ def known(error: BaseException) -> bool:
 
 
 def status_of(error: Exception) -> Status:
-    """Return the `google.rpc.Status` of an error in the table, with its details."""
+    """Return the `google.rpc.Status` of an error in the table, with its details; of many bad fields the first, and how many more there are."""
     row = TABLE[type(error)]
+    message = shortened(str(error) or (type(error).__doc__ or ""), MESSAGE_BYTES)
     info = ErrorInfo(reason=row.reason, domain=DOMAIN, metadata=_metadata(error))
-    details = [_detail(info)]
+    bad = None
     if isinstance(error, errors.InvalidFieldsError):
-        violations = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in error.violations]
-        details.append(_detail(BadRequest(field_violations=violations)))
+        message, bad = summary(error.violations), told(error.violations)
+        if left_out := len(error.violations) - len(bad.field_violations):
+            info.metadata["fields_left_out"] = str(left_out)
+    details = [_detail(info)]
+    if bad is not None:
+        details.append(_detail(bad))
     if isinstance(error, errors.SubscriptionQuotaError):
         quota = QuotaFailure.Violation(subject="subscriptions", description=str(error))
         details.append(_detail(QuotaFailure(violations=[quota])))
@@ -90,7 +97,7 @@ def status_of(error: Exception) -> Status:
         delay = Duration()
         delay.FromMilliseconds(row.retry_ms)
         details.append(_detail(RetryInfo(retry_delay=delay)))
-    return Status(code=row.code.value[0], message=str(error) or (type(error).__doc__ or ""), details=details)
+    return Status(code=row.code.value[0], message=message, details=details)
 
 
 def pushback(error: Exception) -> tuple[tuple[str, str], ...]:

@@ -25,7 +25,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: fields are bad; `google.rpc.BadRequest` names each. Nothing was done."""
+    """INVALID_ARGUMENT: fields are bad; `google.rpc.BadRequest` names the first of them. Nothing was done. Metadata: `fields_left_out` when there are more."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT: the bytes are not the message that the method takes."""
     ERROR_REASON_TENANT_INVALID: _ErrorReason.ValueType  # 3
@@ -91,7 +91,7 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: fields are bad; `google.rpc.BadRequest` names each. Nothing was done."""
+"""INVALID_ARGUMENT: fields are bad; `google.rpc.BadRequest` names the first of them. Nothing was done. Metadata: `fields_left_out` when there are more."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT: the bytes are not the message that the method takes."""
 ERROR_REASON_TENANT_INVALID: ErrorReason.ValueType  # 3
