@@ -24,6 +24,7 @@ from server.traces import Traces
 STREAM_REQUESTS = 1_024
 STREAM_MESSAGES_IN_FLIGHT = 4
 PAGE_SIZE, LARGEST_PAGE = 50, 500
+DECIDED = "; it was decided: ask again with the same request_id"
 log = structlog.get_logger()
 
 
@@ -52,13 +53,17 @@ class DecisionService:
         asked, note = [_asked(caller, request)], partial(_log_decided, caller, request.request_id)
         (outcome,) = await self._road.decide(caller.tenant, caller.clock, asked, note=note)
         committed = _committed(outcome)
-        return decide_response(await self._traces.whole(caller.tenant, committed), replayed=committed.replayed)
+        with store_errors(DECIDED):
+            whole = await self._traces.whole(caller.tenant, committed)
+        return decide_response(whole, replayed=committed.replayed)
 
     async def preview(self, request: messages.DecideRequest, caller: Caller) -> bytes:
         """Decide about one lead and write nothing."""
         asked = [_asked(caller, request)]
         (outcome,) = await self._road.decide(caller.tenant, caller.clock, asked, preview=True)
-        return decide_response(await self._traces.whole(caller.tenant, _committed(outcome)), replayed=False)
+        with store_errors():
+            whole = await self._traces.whole(caller.tenant, _committed(outcome))
+        return decide_response(whole, replayed=False)
 
     async def decide_stream(
         self, requests: AsyncIterator[messages.DecideStreamRequest], caller: Caller, context: Context
@@ -75,15 +80,15 @@ class DecisionService:
         too_many = InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))
         outcomes += [too_many] * (len(requests) - len(asked))
         hits = {outcome.hits for outcome in outcomes if isinstance(outcome, Committed)}
-        traces = {each: await self._traces.of(caller.tenant, each) for each in hits}
+        traces = {each: await self._trace(caller.tenant, each) for each in hits}
         parts: list[bytes] = []
         refused = 0
         for request, outcome in zip(requests, outcomes, strict=True):
-            if isinstance(outcome, Committed):
-                trace = traces[outcome.hits]
+            trace = traces[outcome.hits] if isinstance(outcome, Committed) else outcome
+            if isinstance(outcome, Committed) and isinstance(trace, bytes):
                 parts += stream_result(request.request_id, outcome.decision, trace, replayed=outcome.replayed)
             else:
-                error = outcome if isinstance(outcome, Exception) else TypeError(outcome)
+                error = trace if isinstance(trace, Exception) else TypeError(trace)
                 parts.append(self._refused(request.request_id, error, caller))
                 refused += 1
         log.info("decided_batch", requests=len(requests), refused=refused)
@@ -94,6 +99,14 @@ class DecisionService:
             return await self._road.decide(caller.tenant, caller.clock, asked)
         except Exception as error:  # noqa: BLE001 (told to the caller item by item: the stream goes on)
             return [error] * len(asked)
+
+    async def _trace(self, tenant: str, hits: bytes) -> bytes | Exception:
+        """Return the trace of some decisions, or why it is not at hand: that is those decisions' own fault, and not the stream's."""
+        try:
+            with store_errors(DECIDED):
+                return await self._traces.of(tenant, hits)
+        except Exception as error:  # noqa: BLE001 (as above)
+            return error
 
     @staticmethod
     def _refused(request_id: str, error: Exception, caller: Caller) -> bytes:

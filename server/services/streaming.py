@@ -15,7 +15,10 @@ async def answer_each(
     in_flight: int,
     answer: Callable[[Request], Awaitable[Answer]],
 ) -> None:
-    """Write an answer for each request; a bounded number is in flight, and reading waits for them."""
+    """Write an answer for each request; a bounded number is in flight, and reading waits for them.
+
+    What reading, answering or writing raises ends all of it, and is raised as it is: the call's status is chosen by it.
+    """
     room = asyncio.Semaphore(in_flight)
     writing = asyncio.Lock()
 
@@ -27,7 +30,10 @@ async def answer_each(
         finally:
             room.release()
 
-    async with asyncio.TaskGroup() as group:
-        async for request in requests:
-            await room.acquire()
-            group.create_task(run(request))
+    try:
+        async with asyncio.TaskGroup() as group:
+            async for request in requests:
+                await room.acquire()
+                group.create_task(run(request))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
