@@ -13,10 +13,11 @@ from server.caller import Caller
 from server.convert.checks import Checker
 from server.convert.decision import decide_response, mismatches, stream_error, stream_result
 from server.convert.request import input_of
-from server.errors import FieldViolation, InvalidFieldsError, PageTokenInvalidError
+from server.errors import FieldViolation, InvalidFieldsError
 from server.road.job import Asked, Committed, Job, Outcome
 from server.road.road import Road
 from server.rpc import Context, Handler, error_status
+from server.services.log_page import place_of
 from server.services.store_errors import store_errors
 from server.services.streaming import answer_each
 from server.traces import Traces
@@ -131,7 +132,7 @@ class DecisionService:
         if not 0 <= request.page_size <= LARGEST_PAGE:
             check.note("page_size", f"must be 0 to {LARGEST_PAGE}")
         check.raise_if_any()
-        start = _log_id(request.page_token)
+        start = place_of(request.page_token, "ListDecisions") or None
         with store_errors():
             count = request.page_size or PAGE_SIZE
             entries, following = await self._archive.history(caller.tenant, request.lead_id, start, count)
@@ -177,12 +178,3 @@ def _committed(outcome: Outcome) -> Committed:
     if isinstance(outcome, Committed):
         return outcome
     raise outcome if isinstance(outcome, Exception) else TypeError(outcome)
-
-
-def _log_id(page_token: str) -> str | None:
-    if not page_token:
-        return None
-    milliseconds, separator, sequence = page_token.partition("-")
-    if not separator or not milliseconds.isdigit() or not sequence.isdigit():
-        raise PageTokenInvalidError("page_token was not issued by ListDecisions")
-    return page_token

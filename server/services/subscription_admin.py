@@ -7,13 +7,13 @@ from keepwell.v1 import feed_service_pb2 as messages
 from server.caller import Caller
 from server.convert.checks import Checker, timestamp_of
 from server.convert.feed import delivery_bytes
-from server.errors import PageTokenInvalidError
 from server.feed.consume import Shares
 from server.feed.delivery_id import seal_delivery
 from server.feed.item import MakeItems
 from server.feed.token import filter_digest, order
 from server.rpc import Handler
 from server.services.feed_start import Starts
+from server.services.log_page import place_of
 from server.services.store_errors import store_errors
 from server.store import subscriptions as store
 from server.store.connection import Store
@@ -111,7 +111,7 @@ class SubscriptionAdmin:
         if not 0 <= request.page_size <= MOST_DEAD_LETTERS_A_PAGE:
             check.note("page_size", f"must be 0 to {MOST_DEAD_LETTERS_A_PAGE}")
         check.raise_if_any()
-        after = _place(request.page_token)
+        after = place_of(request.page_token, "ListDeadLetters")
         tenant, name = caller.tenant, request.subscription
         with store_errors():
             key = (await self._starts.sealer()).key
@@ -131,10 +131,3 @@ def _checked(name: str) -> None:
     check = Checker()
     check.identifier("subscription", name)
     check.raise_if_any()
-
-
-def _place(page_token: str) -> str:
-    milliseconds, separator, sequence = page_token.partition("-")
-    if page_token and not (separator and milliseconds.isdigit() and sequence.isdigit()):
-        raise PageTokenInvalidError("page_token was not issued by ListDeadLetters")
-    return page_token
