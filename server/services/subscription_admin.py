@@ -14,6 +14,7 @@ from server.feed.token import filter_digest, order
 from server.rpc import Handler
 from server.services.feed_start import Starts
 from server.services.log_page import place_of
+from server.services.name_page import name_of, token_after
 from server.services.store_errors import store_errors
 from server.store import subscriptions as store
 from server.store.connection import Store
@@ -49,17 +50,18 @@ class SubscriptionAdmin:
         check = Checker()
         if not 0 <= request.page_size <= MOST_SUBSCRIPTIONS_A_PAGE:
             check.note("page_size", f"must be 0 to {MOST_SUBSCRIPTIONS_A_PAGE}")
-        if request.page_token:
-            check.identifier("page_token", request.page_token)
         check.raise_if_any()
         count = request.page_size or PAGE_SIZE
         with store_errors():
+            sealer = await self._starts.sealer()
+            after = name_of(sealer, caller.tenant, request.page_token)
             everything = await store.all_subscriptions(self._client, Partition(caller.tenant, 0))
-            following = [one for one in everything if one.name > request.page_token]
+            following = [one for one in everything if one.name > after]
             listed = [await self._standing(caller.tenant, one) for one in following[:count]]
+        more = len(following) > count
         return messages.ListSubscriptionsResponse(
             subscriptions=[one for one in listed if one is not None],
-            next_page_token=following[count - 1].name if len(following) > count else "",
+            next_page_token=token_after(sealer, caller.tenant, following[count - 1].name) if more else "",
         )
 
     async def _standing(self, tenant: str, subscription: store.Subscription) -> messages.Subscription | None:

@@ -4,7 +4,7 @@ import grpc
 import pytest
 from keepwell.v1 import decision_service_pb2_grpc
 from keepwell.v1.decision_service_pb2 import ListDecisionsRequest
-from keepwell.v1.feed_service_pb2 import ListDeadLettersRequest
+from keepwell.v1.feed_service_pb2 import DeleteSubscriptionRequest, ListDeadLettersRequest, ListSubscriptionsRequest
 
 from tests.integration.subscriptions import Work
 from tests.integration.test_feed import reason_of
@@ -30,6 +30,43 @@ def test_a_token_that_no_log_has_a_place_for_is_refused(channel: grpc.Channel, w
     with pytest.raises(grpc.RpcError) as dead:
         work.feed.ListDeadLetters(ListDeadLettersRequest(subscription="mail", page_token=token), metadata=work.metadata)
     assert reason_of(dead.value) == REFUSED
+
+
+def page(work: Work, token: str = "") -> tuple[list[str], str]:
+    """Return the names of a page of one subscription, and the token of the next."""
+    request = ListSubscriptionsRequest(page_size=1, page_token=token)
+    answer = work.feed.ListSubscriptions(request, metadata=work.metadata)
+    return [one.subscription for one in answer.subscriptions], answer.next_page_token
+
+
+def test_subscriptions_are_paged_by_names_with_commas_and_by_names_deleted_meanwhile(work: Work) -> None:
+    for name in ("a", "b,c", "d"):
+        work.subscribe(subscription=name).stands()
+    names, token = page(work)
+    assert names == ["a"]
+    work.feed.DeleteSubscription(DeleteSubscriptionRequest(subscription="a"), metadata=work.metadata)
+    names, token = page(work, token)
+    assert names == ["b,c"]
+    assert page(work, token) == (["d"], "")
+
+
+@pytest.mark.parametrize("token", ["x", "a", "ü", "1-0", "eA==", " ", "a" * 128, "a" * 129])
+def test_a_token_that_the_list_of_subscriptions_did_not_issue_is_refused(work: Work, token: str) -> None:
+    work.subscribe(subscription="a").stands()
+    with pytest.raises(grpc.RpcError) as error:
+        page(work, token)
+    assert reason_of(error.value) == REFUSED
+
+
+def test_a_token_of_another_tenants_list_of_subscriptions_is_refused(
+    channel: grpc.Channel, work: Work, tenant: str
+) -> None:
+    for name in ("a", "b"):
+        work.subscribe(subscription=name).stands()
+    _, token = page(work)
+    with pytest.raises(grpc.RpcError) as error:
+        page(Work(channel, f"{tenant}x"), token)
+    assert reason_of(error.value) == REFUSED
 
 
 @pytest.mark.parametrize("token", ["0-0", "1-0", "0-1", f"{LAST}-0", f"1-{LAST}"])
