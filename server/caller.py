@@ -28,13 +28,16 @@ def caller_of(metadata: Iterable[tuple[str, str | bytes]], *, manual_clock: bool
     """Return who calls.
 
     Raises:
-        TenantInvalidError: The tenant's name is not one.
+        TenantInvalidError: The tenant's name is not one, or there are two: neither may be taken for the other.
         ManualClockOffError: The call sets the time and the server keeps the store's.
         InvalidFieldsError: The time is not one.
 
     """
-    given = {name: value for name, value in metadata if isinstance(value, str)}
+    texts = [(name, value) for name, value in metadata if isinstance(value, str)]
+    given = dict(texts)
     tenant = given.get("x-keepwell-tenant", "default")
+    if [name for name, _ in texts].count("x-keepwell-tenant") > 1:
+        raise TenantInvalidError("x-keepwell-tenant must be given once")
     if not TENANT.fullmatch(tenant):
         raise TenantInvalidError("x-keepwell-tenant must be 1 to 63 lower-case letters, digits, - and _")
     now = given.get("x-keepwell-now")

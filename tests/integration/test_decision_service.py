@@ -258,6 +258,12 @@ def test_bytes_that_are_no_message_are_the_callers_fault(channel, tenant):  # ty
     assert refusal(error.value) == ("INVALID_ARGUMENT", "MALFORMED_REQUEST", [])
 
 
+def test_a_call_for_two_tenants_is_refused(decisions, tenant):  # type: ignore[no-untyped-def]
+    with pytest.raises(grpc.RpcError) as error:
+        decisions.Decide(asking(), metadata=(*call(tenant), ("x-keepwell-tenant", "other")))
+    assert refusal(error.value) == ("INVALID_ARGUMENT", "TENANT_INVALID", [])
+
+
 def test_a_lead_has_so_many_attributes_however_they_came_in(decisions, tenant):  # type: ignore[no-untyped-def]
     def told(first: int, last: int) -> messages.DecideRequest:
         attributes = {f"a{number}": "x" for number in range(first, last)}

@@ -25,6 +25,12 @@ def test_a_name_that_no_tenant_can_have_is_refused(tenant: str) -> None:
         caller_of([("x-keepwell-tenant", tenant)], manual_clock=False)
 
 
+@pytest.mark.parametrize("second", ["acme", "other", "", "A"])
+def test_two_names_are_refused_and_neither_is_taken(second: str) -> None:
+    with pytest.raises(TenantInvalidError, match="x-keepwell-tenant must be given once"):
+        caller_of([("x-keepwell-tenant", "acme"), ("x-keepwell-tenant", second)], manual_clock=False)
+
+
 def test_a_tenants_name_has_up_to_63_characters() -> None:
     assert caller_of([("x-keepwell-tenant", "a" * 63)], manual_clock=False).tenant == "a" * 63
 
