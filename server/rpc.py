@@ -6,7 +6,8 @@ reason. Messages are parsed here rather than by gRPC, which would report damaged
 
 from __future__ import annotations  # gRPC's stubs are generic, its classes are not
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -61,6 +62,7 @@ class Rpc:
         self._handler = handler
         self._manual_clock = manual_clock
         self._ok = RPCS.labels(self._name, "OK")
+        self._cancelled = RPCS.labels(self._name, StatusCode.CANCELLED.name)
 
     def _caller(self, context: Context) -> Caller:
         caller = caller_of(context.invocation_metadata() or (), manual_clock=self._manual_clock)
@@ -75,7 +77,7 @@ class Rpc:
     async def _abort(self, context: Context, error: Exception) -> None:
         if isinstance(error, SEND_FAILED):
             # The caller went away while we were sending; there is nobody to be told.
-            RPCS.labels(self._name, StatusCode.CANCELLED.name).inc()
+            self._cancelled.inc()
             log.info("caller_left", method=self._name)
             return
         status = rpc_status.to_status(error_status(error, bound_correlation_id(), method=self._name))
@@ -85,65 +87,45 @@ class Rpc:
         # abort() with metadata rather than abort_with_status(): tracing would record the latter as OK.
         await context.abort(status.code, status.details, (*status.trailing_metadata, *pushback(error)))
 
-    async def unary(self, data: bytes, context: Context) -> Answer:
-        """Serve one request with one answer."""
-        bind_call("", "")
-        try:
-            caller = self._caller(context)
-            handler: Callable[..., Awaitable[Answer]] = self._served()
-            answer = await handler(_parse(self._message, data), caller)
-        except Exception as error:
-            await self._abort(context, error)
-            raise
-        self._ok.inc()
-        return answer
+    def _read(self, given: bytes | AsyncIterator[bytes]) -> Message | AsyncIterator[Message]:
+        if isinstance(given, bytes):
+            return _parse(self._message, given)
+        return (_parse(self._message, data) async for data in given)
 
-    async def client_stream(self, requests: AsyncIterator[bytes], context: Context) -> Answer:
-        """Serve many requests with one answer."""
-        bind_call("", "")
-        try:
-            caller = self._caller(context)
-            handler: Callable[..., Awaitable[Answer]] = self._served()
-            answer = await handler((_parse(self._message, data) async for data in requests), caller)
-        except Exception as error:
-            await self._abort(context, error)
-            raise
-        self._ok.inc()
-        return answer
-
-    async def server_stream(self, data: bytes, context: Context) -> None:
-        """Serve one request with many answers; the handler writes them itself."""
+    async def _serve(self, given: bytes | AsyncIterator[bytes], context: Context, *writes_to: Context) -> Any:
+        """Return what the handler returns; every call is counted once, however it ends."""
         bind_call("", "")
         try:
             caller = self._caller(context)
             handler = self._served()
-            await handler(_parse(self._message, data), caller, context)
+            answer = await handler(self._read(given), caller, *writes_to)
+        except asyncio.CancelledError:
+            # The caller left, its deadline passed, or we were drained for too long: what a stream without end ends by.
+            self._cancelled.inc()
+            raise
         except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
-            await self._abort(context, error)
-        else:
-            self._ok.inc()
+            return await self._abort(context, error)
+        self._ok.inc()
+        return answer
 
-    async def both_streams(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        """Serve many requests with many answers; the handler writes them itself."""
-        bind_call("", "")
-        try:
-            caller = self._caller(context)
-            handler = self._served()
-            await handler((_parse(self._message, data) async for data in requests), caller, context)
-        except Exception as error:  # noqa: BLE001 (the one place that turns every error into a status)
-            await self._abort(context, error)
-        else:
-            self._ok.inc()
+    async def answer(self, given: bytes | AsyncIterator[bytes], context: Context) -> Answer:
+        """Return the one answer to a request, or to a stream of them."""
+        answer: Answer = await self._serve(given, context)
+        return answer
+
+    async def write(self, given: bytes | AsyncIterator[bytes], context: Context) -> None:
+        """Serve a request, or a stream of them, with many answers; the handler writes them itself."""
+        await self._serve(given, context, context)
 
     def grpc_handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
         """Return the method as gRPC wants it."""
         if method.client_streaming and not method.server_streaming:
-            return grpc.stream_unary_rpc_method_handler(self.client_stream, None, _serialize)
+            return grpc.stream_unary_rpc_method_handler(self.answer, None, _serialize)
         if method.client_streaming:
-            return grpc.stream_stream_rpc_method_handler(self.both_streams, None, _serialize)
+            return grpc.stream_stream_rpc_method_handler(self.write, None, _serialize)
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(self.server_stream, None, _serialize)
-        return grpc.unary_unary_rpc_method_handler(self.unary, None, _serialize)
+            return grpc.unary_stream_rpc_method_handler(self.write, None, _serialize)
+        return grpc.unary_unary_rpc_method_handler(self.answer, None, _serialize)
 
 
 def service_handler(
