@@ -24,7 +24,7 @@ from server.caller import Caller, caller_of
 from server.errors import MalformedRequestError, NotServedError
 from server.logs import bind_call, bound_correlation_id
 from server.metrics import RPCS
-from server.status import internal_status, known, pushback, status_of
+from server.status import internal_status, known, logged, pushback, reason_of, status_of
 
 Context = aio.ServicerContext[Any, Any]
 Handler = Callable[..., Any]
@@ -83,7 +83,8 @@ class Rpc:
         status = rpc_status.to_status(error_status(error, bound_correlation_id(), method=self._name))
         RPCS.labels(self._name, status.code.name).inc()
         if known(error):
-            log.info("rpc_refused", method=self._name, code=status.code.name, error=str(error))
+            said = {"code": status.code.name, "reason": reason_of(error), "error": logged(error)}
+            log.info("rpc_refused", method=self._name, **said)
         # abort() with metadata rather than abort_with_status(): tracing would record the latter as OK.
         await context.abort(status.code, status.details, (*status.trailing_metadata, *pushback(error)))
 

@@ -17,6 +17,7 @@ from server.status_size import MESSAGE_BYTES, shortened, summary, told
 
 DOMAIN = "keepwell"
 METADATA_BYTES = 1_024  # a token, which nobody may cut, has a few hundred
+LOGGED_BYTES = 512
 
 
 class Row(NamedTuple):
@@ -75,6 +76,20 @@ def _detail(message: ErrorInfo | BadRequest | QuotaFailure | RetryInfo) -> Any:
 def known(error: BaseException) -> bool:
     """Return whether the error is one that a caller is told about."""
     return type(error) in TABLE
+
+
+def reason_of(error: Exception) -> str:
+    """Return the reason of an error in the table."""
+    return TABLE[type(error)].reason
+
+
+def logged(error: Exception) -> str:
+    """Return what our own log says of an error in the table: of bad fields the first one's path, but no key or value that a caller chose."""
+    if not isinstance(error, errors.InvalidFieldsError):
+        return shortened(str(error), LOGGED_BYTES)
+    path, key, _ = error.violations[0].field.partition('["')
+    more = f"; and {len(error.violations) - 1} more" if len(error.violations) > 1 else ""
+    return shortened(path + "[*]" * bool(key), LOGGED_BYTES) + more
 
 
 def status_of(error: Exception) -> Status:

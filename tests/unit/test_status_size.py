@@ -5,7 +5,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from server.errors import FieldViolation, InvalidFieldsError, ModelRefusedError
-from server.status import status_of
+from server.status import logged, status_of
 from server.status_size import shortened
 
 
@@ -73,3 +73,8 @@ def test_what_a_caller_called_a_file_is_cut_too() -> None:
     status = status_of(ModelRefusedError("m" * 100_000 + " is missing", "m" * 100_000))
     assert details(status)[0] == {"file": "m" * 1_015 + "…"}
     assert status.message == "m" * 1_015 + "…"
+
+
+def test_what_is_logged_of_an_error_is_cut_too() -> None:
+    assert logged(ModelRefusedError("m" * 512)) == "m" * 512
+    assert logged(ModelRefusedError("m" * 513)) == "m" * 503 + "…"
