@@ -30,9 +30,14 @@ async def answer_each(
         finally:
             room.release()
 
+    begun = False
     try:
         async with asyncio.TaskGroup() as group:
             async for request in requests:
+                if not begun:
+                    # Here, where nothing stops it: headers that a stopped write was to send keep gRPC from sending the status, too.
+                    await context.send_initial_metadata(())
+                    begun = True
                 await room.acquire()
                 group.create_task(run(request))
     except ExceptionGroup as failed:

@@ -6,7 +6,15 @@ import pytest
 from server.errors import MalformedRequestError, StateUnavailableError
 from server.services.streaming import answer_each
 
-NO_CALL = cast("Any", None)  # nothing is written
+
+class Headers:
+    """What a call can do, as far as it comes here: no answer is ever written."""
+
+    async def send_initial_metadata(self, metadata: tuple[()]) -> None:
+        assert metadata == ()
+
+
+CALL = cast("Any", Headers())
 
 
 async def two_requests() -> AsyncIterator[str]:
@@ -24,7 +32,7 @@ async def test_what_answering_raises_is_raised_as_it_is() -> None:
         raise StateUnavailableError(request)
 
     with pytest.raises(StateUnavailableError, match="first"):
-        await answer_each(two_requests(), NO_CALL, 2, answer)
+        await answer_each(two_requests(), CALL, 2, answer)
 
 
 async def test_what_reading_raises_is_raised_as_it_is() -> None:
@@ -32,4 +40,4 @@ async def test_what_reading_raises_is_raised_as_it_is() -> None:
         raise StateUnavailableError(request)
 
     with pytest.raises(MalformedRequestError):
-        await answer_each(damaged(), NO_CALL, 2, answer)
+        await answer_each(damaged(), CALL, 2, answer)
