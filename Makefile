@@ -14,8 +14,12 @@ endif
 demo: .venv/installed
 	$(BIN)/keepwell demo
 
+# The tests that kill processes mostly wait for the next ones to start, so all others run beside them; what they say comes after.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	@said=$$(mktemp); trap 'kill $$faults' INT TERM; \
+	$(BIN)/python -m pytest tests/faults >$$said 2>&1 & faults=$$!; \
+	$(BIN)/python -m pytest --ignore=tests/faults; others=$$?; \
+	wait $$faults; killing=$$?; cat $$said; rm $$said; exit $$((others || killing))
 
 # What has to be clean before a commit, besides the tests.
 check: .venv/installed
