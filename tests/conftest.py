@@ -23,6 +23,8 @@ Start = Callable[..., "Running"]
 
 def pytest_sessionstart() -> None:
     """Refuse to test compiled modules that were changed since: what is written would not be what is tested."""
+    # What a shell runs in the background ignores this signal, and so would every server that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         check_compiled()
     except ChangedSinceCompiledError as error:
