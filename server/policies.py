@@ -85,10 +85,8 @@ class PolicyShelf:
             except (PolicyInvalidError, OSError, EngineFaultError) as error:
                 log.error("policy_kept", tenant=tenant or "*", file=str(path), error=str(error))  # noqa: TRY400
                 continue
-            except Exception:
-                log.exception(
-                    "policy_kept", tenant=tenant or "*", file=str(path)
-                )  # a fault of ours stops no other file
+            except Exception:  # a fault of ours stops no other file
+                log.exception("policy_kept", tenant=tenant or "*", file=str(path))
                 continue
             before = self._active.get(tenant)
             self._active[tenant] = fresh

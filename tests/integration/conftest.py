@@ -12,6 +12,14 @@ from tests.integration.escalations import Escalations
 from tests.integration.subscriptions import Work
 
 
+@pytest.fixture(scope="module")
+def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    """A store that one module's tests may set up as they like."""
+    started = EmbeddedStore.start(tmp_path_factory.mktemp("own"))
+    yield started
+    started.stop()
+
+
 @pytest.fixture(scope="session")
 def escalation_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A store whose servers do by themselves what falls due, so not the one that all other tests share."""

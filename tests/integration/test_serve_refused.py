@@ -12,16 +12,9 @@ from server.store.embedded import EmbeddedStore
 from tests.conftest import free_port
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    started = EmbeddedStore.start(tmp_path_factory.mktemp("refusing"))
-    yield started
-    started.stop()
-
-
 @pytest.fixture
-def client(store: EmbeddedStore) -> Iterator[Redis]:
-    with Redis.from_url(store.url) as opened:
+def client(own_store: EmbeddedStore) -> Iterator[Redis]:
+    with Redis.from_url(own_store.url) as opened:
         yield opened
         opened.config_set("requirepass", "")
         opened.replicaof("NO", "ONE")
@@ -59,18 +52,18 @@ def test_a_store_that_is_not_there_is_named() -> None:
     ids=["without a password", "with a wrong password", "a replica"],
 )
 def test_a_store_that_refuses_is_named(
-    store: EmbeddedStore, client: Redis, spoil: Callable[[Redis], None], where: str, said: str
+    own_store: EmbeddedStore, client: Redis, spoil: Callable[[Redis], None], where: str, said: str
 ) -> None:
     spoil(client)
-    ended = served("--redis-url", store.url.replace("unix://", f"unix://:{where}@") if where else store.url)
+    ended = served("--redis-url", own_store.url.replace("unix://", f"unix://:{where}@") if where else own_store.url)
     assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (1, "", False)
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"cannot serve: {said}")
     assert "wrong" not in line
 
 
-def test_a_database_that_the_store_lacks_is_named(store: EmbeddedStore) -> None:
-    ended = served("--redis-url", f"{store.url}?db=99")
+def test_a_database_that_the_store_lacks_is_named(own_store: EmbeddedStore) -> None:
+    ended = served("--redis-url", f"{own_store.url}?db=99")
     assert (ended.returncode, ended.stderr) == (1, "cannot serve: redis_url: DB index is out of range\n")
 
 
@@ -103,10 +96,10 @@ def test_a_disk_without_room_is_said_to_be_the_embedded_store_s(tmp_path: Path) 
     ],
 )
 def test_a_document_that_cannot_be_used_is_named(
-    store: EmbeddedStore, tmp_path: Path, option: str, name: str, text: str, said: str
+    own_store: EmbeddedStore, tmp_path: Path, option: str, name: str, text: str, said: str
 ) -> None:
     file = tmp_path / name
     file.write_text(text)
-    ended = served("--redis-url", store.url, option, str(tmp_path if option.endswith("-dir") else file))
+    ended = served("--redis-url", own_store.url, option, str(tmp_path if option.endswith("-dir") else file))
     (line,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert (ended.returncode, line.startswith(f"cannot serve: {file}:{said}")) == (1, True), ended.stderr
