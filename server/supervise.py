@@ -55,7 +55,7 @@ def _watch(store: EmbeddedStore, ending: threading.Event) -> None:
         try:
             if store.ensure_running():
                 log.error("store_restarted", pid=store.pid)
-        except StoreStartError as error:
+        except (StoreStartError, OSError) as error:  # no file or process left is no reason to give up
             log.error("store_down", error=str(error))  # noqa: TRY400 (the reason is the message)
 
 

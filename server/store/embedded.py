@@ -154,11 +154,11 @@ def _socket_path(folder: Path) -> Path:
 
 def _answers(path: Path) -> bool:
     """Return whether the store has loaded its data and answers."""
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(1.0)
             client.connect(str(path))
             client.sendall(b"PING\r\n")
             return client.recv(16).startswith(b"+PONG")
-        except OSError:
-            return False
+    except OSError:
+        return False

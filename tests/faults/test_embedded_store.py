@@ -5,12 +5,14 @@ import sys
 import time
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
+from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
 from redis import Redis
 
 from server.store.embedded import EmbeddedStore, StoreLockedError, StoreStartError
-from tests.conftest import NotReadyError, start_server
+from tests.conftest import NotReadyError, Running, start_server
 
 STARTER = """
 import sys, time
@@ -26,6 +28,20 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def until_decided(running: Running) -> str:
+    """Return a decision's id, once the service makes one again."""
+    request = decision_service_pb2.DecideRequest(lead_id="lead", churn_probability=0.5)
+    with grpc.insecure_channel(running.address) as channel:
+        stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return stub.Decide(request, timeout=10, wait_for_ready=True).decision.decision_id
+            except grpc.RpcError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
 
 
 def test_two_services_never_share_a_store_folder(tmp_path: Path) -> None:
@@ -88,3 +104,22 @@ def test_a_service_whose_store_does_not_come_up_says_what_is_in_its_log(tmp_path
         start_server("--data-dir", str(tmp_path), environment=environment, stderr=log.fileno())
     assert ended.value.args == (1,)
     assert "store: the store did not come up; its log ends:\n(empty)" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.timeout(60)
+def test_a_store_that_cannot_be_started_just_now_is_started_later(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        running = start_server("--data-dir", str(tmp_path), stderr=log.fileno())
+    service = psutil.Process(running.process.pid)
+    (store,) = service.children()
+    files, most_files = service.rlimit(psutil.RLIMIT_NOFILE)
+    service.rlimit(psutil.RLIMIT_NOFILE, (3, most_files))  # not one more can be opened
+    store.kill()
+    deadline = time.monotonic() + 20
+    while "store_down" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    service.rlimit(psutil.RLIMIT_NOFILE, (files, most_files))
+    assert until_decided(running)
+    assert "[Errno 24] Too many open files" in (tmp_path / "log").read_text()
+    assert running.stop() == 0
