@@ -127,12 +127,30 @@ class Processes:
                 return 0 if -code in STOPS else abs(code)  # told to stop before it could listen to that
             log.error("process_died", pid=process.pid, exit_code=code, again_in_seconds=pause_seconds)
             self._died(process.pid)
-            try:
-                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
-            except TimeoutError:
-                started_at = clock()
-                process, is_ready = await self._start()
-            else:
+            replaced = await self._replace(pause_seconds)
+            if replaced is None:
                 return 0
+            process, pause_seconds = replaced
+            started_at = clock()
+
+    async def _replace(self, pause_seconds: float) -> tuple[Process, float] | None:
+        """Return another process after a pause, and how long that was in the end; None: all are to stop before there is one."""
+        while not await self._stops_within(pause_seconds):
+            try:
+                process, is_ready = await self._start()
+            except OSError as error:  # no memory, process or file left just now; those that run serve on
+                pause_seconds = next_pause(pause_seconds, 0.0)
+                log.error("process_not_started", error=str(error), again_in_seconds=pause_seconds)  # noqa: TRY400 (the reason is the message)
+                continue
             if is_ready:
                 log.info("process_replaced", pid=process.pid)
+            return process, pause_seconds
+        return None
+
+    async def _stops_within(self, seconds: float) -> bool:
+        """Return whether all are told to stop before so much time has passed."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True

@@ -90,6 +90,25 @@ def test_a_killed_process_is_replaced_and_the_log_says_so(two: Running, tmp_path
 
 
 @pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_process_that_cannot_be_started_just_now_is_started_later_and_the_others_serve_on(
+    two: Running, tmp_path: Path
+) -> None:
+    keeper = psutil.Process(two.process.pid)
+    files, most_files = keeper.rlimit(psutil.RLIMIT_NOFILE)
+    keeper.rlimit(psutil.RLIMIT_NOFILE, (3, most_files))  # not one more can be opened
+    first, second = serving(two)
+    first.kill()
+    until_logged(two, tmp_path, "process_not_started")
+    assert policy_of(two.address) == "default"
+    keeper.rlimit(psutil.RLIMIT_NOFILE, (files, most_files))
+    until_logged(two, tmp_path, "process_replaced")
+    after = serving(two)
+    assert len(after) == 2
+    assert second in after
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
 def test_nothing_outlives_its_supervisor_and_the_next_one_takes_over(two: Running, tmp_path: Path) -> None:
     processes = psutil.Process(two.process.pid).children(recursive=True)
     assert len(processes) == 3  # two that serve, and the store
