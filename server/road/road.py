@@ -165,10 +165,16 @@ class Road:
     async def _run(self, jobs: list[Job]) -> None:
         BATCH_LEADS.observe(len(jobs))
         again: list[Job] = []
+        clock = asyncio.get_running_loop().time
+        started_at = clock()
         try:
             again = await self._pass(jobs)
         except (StateUnavailableError, CommitUnknownError) as error:
             self._fail(jobs, error)
+            if clock() - started_at >= self._settings.timeout_seconds:
+                # Whoever waits would wait as long again, batch after batch, to be told the same.
+                silent = StateUnavailableError("the store does not answer; nothing was decided")
+                self._fail(self._waiting.turn_away(), silent)
         except RedisError as error:
             self._fail(jobs, StateUnavailableError(f"the store cannot be read: {error}"))
         except Exception as error:

@@ -63,6 +63,12 @@ class WaitingRoom:
         self._expected = min(self._on_the_road + len(self._pending), self._settings.batch_leads)
         self._pending.extendleft(reversed(again))
 
+    def turn_away(self) -> list[Job]:
+        """Return all jobs that somebody waits for, which wait no more."""
+        jobs = list(self._pending)
+        self._pending.clear()
+        return jobs
+
     def _taken(self) -> list[Job]:
         jobs = [self._pending.popleft() for _ in range(min(len(self._pending), self._settings.batch_leads))]
         self._on_the_road = len(jobs)

@@ -40,6 +40,29 @@ def test_without_a_store_nothing_is_decided_and_it_recovers_by_itself(tmp_path: 
     again.stop()
 
 
+def test_a_silent_store_keeps_nobody_waiting_for_those_before(tmp_path: Path) -> None:
+    store = EmbeddedStore.start(tmp_path / "store")
+    running = start_server("--redis-url", store.url)
+    requests = [
+        decision_service_pb2.DecideRequest(request_id=f"r{number}", lead_id=f"lead-{number}", churn_probability=0.5)
+        for number in range(1_024)
+    ]
+    portfolio = decision_service_pb2.DecideStreamRequest(requests=requests)
+    with grpc.insecure_channel(running.address) as channel:
+        stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+        os.kill(store.pid or 0, signal.SIGSTOP)
+        asked_at = time.monotonic()
+        results = [each for answer in stub.DecideStream(iter([portfolio]), timeout=60) for each in answer.results]
+        took_seconds = time.monotonic() - asked_at
+        os.kill(store.pid or 0, signal.SIGCONT)
+    assert len(results) == 1_024
+    assert {each.error.code for each in results} == {grpc.StatusCode.UNAVAILABLE.value[0]}
+    assert took_seconds < 4  # the store is given two, and a batch of 256 after the other would take eight
+    assert decide(running.address).decision_id
+    assert running.stop() == 0
+    store.stop()
+
+
 def test_a_log_that_nobody_reads_any_more_stops_no_decision(store_url: str) -> None:
     reading, writing = os.pipe()
     running = start_server("--redis-url", store_url, environment={"KEEPWELL_LOG_LEVEL": "info"}, stderr=writing)
