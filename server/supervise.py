@@ -38,20 +38,19 @@ def store_of(settings: Settings) -> Iterator[str]:
     except OSError as error:
         typer.echo(f"store: data_dir: {error}", err=True)
         raise typer.Exit(1) from error
-    ending = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(store, ending), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(store,), daemon=True)
     watcher.start()
     try:
         yield store.url
     finally:
-        ending.set()
+        store.ending.set()
         watcher.join()
         store.stop()
 
 
-def _watch(store: EmbeddedStore, ending: threading.Event) -> None:
+def _watch(store: EmbeddedStore) -> None:
     """Start the store again whenever it dies."""
-    while not ending.wait(WATCH_SECONDS):
+    while not store.ending.wait(WATCH_SECONDS):
         try:
             if store.ensure_running():
                 log.error("store_restarted", pid=store.pid)

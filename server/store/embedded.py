@@ -9,9 +9,12 @@ import os
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO
+
+import structlog
 
 from server.store.binary import find_binary
 from server.tethered import tethered
@@ -19,9 +22,11 @@ from server.tethered import tethered
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 LONGEST_SOCKET_PATH = 100
+ANSWERS, LOADS = b"+PONG", b"-LOADING"
 # A commit makes and frees thousands of small objects. The server carries no allocator of its own, and glibc's keeps seven of a size at hand:
 # with more the store takes a quarter less time (measured), and 9 MB. Other C libraries ignore it.
 TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=4000"}
+log = structlog.get_logger()
 
 
 class StoreStartError(Exception):
@@ -59,6 +64,7 @@ class EmbeddedStore:
         self._lock = lock
         self._socket = _socket_path(folder)
         self._process: subprocess.Popen[bytes] | None = None
+        self.ending = threading.Event()  # once it is set, nobody waits for the store any more
 
     @classmethod
     def start(cls, folder: Path, binary: str | None = None) -> "EmbeddedStore":
@@ -122,9 +128,13 @@ class EmbeddedStore:
             start_new_session=True,  # Ctrl-C is for us: we stop it after the last call
         )
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(self._socket):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+        while (said := _said(self._socket)) != ANSWERS:
+            late = time.monotonic() > deadline
+            if self._process.poll() is not None or self.ending.is_set() or (late and said != LOADS):
                 raise StoreStartError(f"the store did not come up; its log ends:\n{self._log_tail()}")
+            if late:  # how long it loads depends on how much it holds
+                log.warning("store_loading", pid=self.pid)
+                deadline = time.monotonic() + START_SECONDS
             time.sleep(0.005)
 
     def _log_tail(self) -> str:
@@ -152,13 +162,13 @@ def _socket_path(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="keepwell-")) / "store.sock"
 
 
-def _answers(path: Path) -> bool:
-    """Return whether the store has loaded its data and answers."""
+def _said(path: Path) -> bytes:
+    """Return ANSWERS, LOADS while it loads its data, or whatever else the store says; nothing when it does not."""
     try:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(1.0)
             client.connect(str(path))
             client.sendall(b"PING\r\n")
-            return client.recv(16).startswith(b"+PONG")
-    except OSError:
-        return False
+            return client.recv(64).split()[0]
+    except (OSError, IndexError):
+        return b""

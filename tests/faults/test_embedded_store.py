@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
 from redis import Redis
 
+from server.store.binary import find_binary
 from server.store.embedded import EmbeddedStore, StoreLockedError, StoreStartError
 from tests.conftest import NotReadyError, Running, start_server
 
@@ -42,6 +44,37 @@ def until_decided(running: Running) -> str:
             except grpc.RpcError:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+
+
+def answer_of(socket_path: Path) -> bytes:
+    """Return what a store says to a ping; nothing when it is not there."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(socket_path))
+            client.sendall(b"PING\r\n")
+            return client.recv(64)
+    except OSError:
+        return b""
+
+
+def hold_200_keys(folder: Path) -> None:
+    """Leave a store's data in a folder, as its base file, which is loaded key by key."""
+    store = EmbeddedStore.start(folder)
+    with Redis.from_url(store.url) as client:
+        client.mset({f"key-{number}": os.urandom(1_024) for number in range(200)})
+        client.bgrewriteaof()
+        while client.info("persistence")["aof_rewrite_in_progress"]:
+            time.sleep(0.01)
+    store.stop()
+
+
+def loading_a_key_takes(milliseconds: int, tmp_path: Path) -> str:
+    """Return a store's program that loads so slowly."""
+    program = tmp_path / "slow-store"
+    slowly = f"--key-load-delay {milliseconds * 1_000} --loading-process-events-interval-bytes 1024"
+    program.write_text(f'#!/bin/sh\nexec {find_binary(None)} "$@" {slowly}\n')
+    program.chmod(0o700)
+    return str(program)
 
 
 def test_two_services_never_share_a_store_folder(tmp_path: Path) -> None:
@@ -122,4 +155,28 @@ def test_a_store_that_cannot_be_started_just_now_is_started_later(tmp_path: Path
     service.rlimit(psutil.RLIMIT_NOFILE, (files, most_files))
     assert until_decided(running)
     assert "[Errno 24] Too many open files" in (tmp_path / "log").read_text()
+    assert running.stop() == 0
+
+
+def test_a_store_that_holds_much_takes_as_long_to_load_as_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_200_keys(tmp_path / "store")
+    monkeypatch.setattr("server.store.embedded.START_SECONDS", 0.5)
+    store = EmbeddedStore.start(tmp_path / "store", loading_a_key_takes(10, tmp_path))
+    with Redis.from_url(store.url) as client:
+        assert client.dbsize() == 200
+    store.stop()
+
+
+@pytest.mark.timeout(60)
+def test_a_service_stops_at_once_while_its_store_is_loading_again(tmp_path: Path) -> None:
+    hold_200_keys(tmp_path / "store")
+    environment = {"KEEPWELL_STORE_BINARY": loading_a_key_takes(10, tmp_path)}
+    running = start_server("--data-dir", str(tmp_path), environment=environment)
+    (store,) = psutil.Process(running.process.pid).children()
+    (tmp_path / "slow-store").write_text((tmp_path / "slow-store").read_text().replace("10000", "200000"))
+    store.kill()
+    while b"LOADING" not in answer_of(tmp_path / "store" / "store.sock"):
+        time.sleep(0.01)
     assert running.stop() == 0
