@@ -10,7 +10,7 @@ from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import DataError, RedisError
+from redis.exceptions import BusyLoadingError, DataError, RedisError
 
 # redis-py says that any answer may be bytes or text; without decoding all of ours are bytes, which it cannot express.
 Store: TypeAlias = Any
@@ -78,8 +78,13 @@ def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
 
 
 async def check_store(client: Store, replicas: int = 0) -> StoreFacts:
-    """Return what the store is; raises StoreUnsafeError when it could lose or forget what it has confirmed, with so many replicas."""
+    """Return what the store is; raises StoreUnsafeError when it could lose or forget what it has confirmed, with so many replicas.
+
+    While it loads its data, it raises BusyLoadingError.
+    """
     info: dict[str, Any] = await client.info()
+    if info.get("loading"):  # until it has loaded its data, it says that it is not append-only
+        raise BusyLoadingError("the store is loading its data")
     facts = StoreFacts(
         str(info.get("valkey_version") or info["redis_version"]),
         bool(info.get("aof_enabled")),

@@ -13,7 +13,7 @@ from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
 from redis import Redis
 
 from server.store.binary import find_binary
-from server.store.embedded import EmbeddedStore, StoreLockedError, StoreStartError
+from server.store.embedded import EmbeddedStore, StoreLockedError, StoreStartError, configuration
 from tests.conftest import NotReadyError, Running, start_server
 
 STARTER = """
@@ -180,3 +180,19 @@ def test_a_service_stops_at_once_while_its_store_is_loading_again(tmp_path: Path
     while b"LOADING" not in answer_of(tmp_path / "store" / "store.sock"):
         time.sleep(0.01)
     assert running.stop() == 0
+
+
+@pytest.mark.timeout(60)
+def test_a_store_that_is_loading_is_not_said_to_be_unsafe(tmp_path: Path) -> None:
+    hold_200_keys(tmp_path / "store")
+    socket_path = tmp_path / "store.sock"
+    settings = configuration(tmp_path / "store", socket_path).items()
+    options = [part for name, value in settings for part in (f"--{name}", value)]
+    with subprocess.Popen([loading_a_key_takes(200, tmp_path), *options]) as loading:
+        while b"LOADING" not in answer_of(socket_path):
+            time.sleep(0.01)
+        with (tmp_path / "log").open("w") as log, pytest.raises(NotReadyError) as ended:
+            start_server("--redis-url", f"unix://{socket_path}", stderr=log.fileno())
+        loading.kill()
+    assert ended.value.args == (1,)
+    assert (tmp_path / "log").read_text() == "cannot serve: redis_url: the store is loading its data\n"
