@@ -17,6 +17,10 @@ Store: TypeAlias = Any
 
 OLDEST = 7
 CONNECT_SECONDS = 0.5
+COMMANDS_AT_ONCE = 32
+READS_AT_ONCE = (
+    8_192  # one a tenant that is followed, each for a second: those beyond would wait for the others, for nothing
+)
 
 
 class StoreUnsafeError(Exception):
@@ -61,10 +65,10 @@ class _Packing:
 def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
     """Return clients of the store at a URL; nothing is sent yet."""
 
-    def client(socket_seconds: float | None) -> Store:
+    def client(connections: int, socket_seconds: float | None) -> Store:
         pool = BlockingConnectionPool.from_url(
             url,
-            max_connections=32,
+            max_connections=connections,
             timeout=timeout_seconds,
             socket_timeout=socket_seconds,
             socket_connect_timeout=CONNECT_SECONDS,
@@ -74,7 +78,7 @@ def connect(url: str, *, timeout_seconds: float) -> StoreConnections:
         pool.connection_class = type(f"Packing{kind.__name__}", (_Packing, kind), {})
         return Redis(connection_pool=pool)
 
-    return StoreConnections(client(timeout_seconds), client(None))
+    return StoreConnections(client(COMMANDS_AT_ONCE, timeout_seconds), client(READS_AT_ONCE, None))
 
 
 async def check_store(client: Store, replicas: int = 0) -> StoreFacts:
