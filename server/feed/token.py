@@ -65,6 +65,9 @@ class TokenSealer(NamedTuple):
 
 async def load_sealer(client: Store) -> TokenSealer:
     """Return the sealer with the store's key, which the first server made."""
+    known: bytes | None = await client.get(TOKEN_KEY)
+    if known is not None:  # nothing is written: a store without memory left refuses that, and can be read all the same
+        return TokenSealer(known)
     await client.set(TOKEN_KEY, secrets.token_bytes(32), nx=True)
     key: bytes = await client.get(TOKEN_KEY)
     return TokenSealer(key)

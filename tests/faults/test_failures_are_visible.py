@@ -7,8 +7,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from keepwell.v1 import decision_pb2 as pb
-from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
+from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc, feed_service_pb2, feed_service_pb2_grpc
 from redis import Redis
 
 from server.models import SHIPPED as SHIPPED_MODEL
@@ -24,6 +25,14 @@ def decide(
         stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
         request = decision_service_pb2.DecideRequest(lead_id=lead_id, churn_probability=probability, features=features)
         return stub.Decide(request, timeout=10).decision
+
+
+def first_of_the_feed(address: str) -> str:
+    """Return the id of the first decision that the feed delivers."""
+    request = feed_service_pb2.WatchDecisionsRequest(start=feed_service_pb2.FeedStart(earliest=Empty()))
+    with grpc.insecure_channel(address) as channel:
+        messages = feed_service_pb2_grpc.FeedServiceStub(channel).WatchDecisions(request, timeout=10)
+        return next(message.decisions[0].decision_id for message in messages if message.decisions)
 
 
 def test_without_a_store_nothing_is_decided_and_it_recovers_by_itself(tmp_path: Path) -> None:
@@ -59,6 +68,24 @@ def test_a_silent_store_keeps_nobody_waiting_for_those_before(tmp_path: Path) ->
     assert {each.error.code for each in results} == {grpc.StatusCode.UNAVAILABLE.value[0]}
     assert took_seconds < 4  # the store is given two, and a batch of 256 after the other would take eight
     assert decide(running.address).decision_id
+    assert running.stop() == 0
+    store.stop()
+
+
+def test_a_store_without_memory_left_takes_no_decision_and_still_serves_the_feed(tmp_path: Path) -> None:
+    store = EmbeddedStore.start(tmp_path / "store")
+    before = start_server("--redis-url", store.url)
+    decided = decide(before.address).decision_id
+    assert first_of_the_feed(before.address) == decided
+    assert before.stop() == 0
+    with Redis.from_url(store.url) as client:
+        client.config_set("maxmemory", 1)
+    running = start_server("--redis-url", store.url)
+    with pytest.raises(grpc.RpcError) as error:
+        decide(running.address)
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "command not allowed when used memory > 'maxmemory'" in str(error.value.details())
+    assert first_of_the_feed(running.address) == decided
     assert running.stop() == 0
     store.stop()
 
