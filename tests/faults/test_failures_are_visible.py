@@ -35,6 +35,17 @@ def first_of_the_feed(address: str) -> str:
         return next(message.decisions[0].decision_id for message in messages if message.decisions)
 
 
+def refusal_of_a_subscription(address: str) -> str | None:
+    """Return why a new subscription is refused."""
+    request = feed_service_pb2.SubscribeRequest(subscription="new", consumer="consumer")
+    with grpc.insecure_channel(address) as channel:
+        deliveries = feed_service_pb2_grpc.FeedServiceStub(channel).Subscribe(request, timeout=10)
+        with pytest.raises(grpc.RpcError) as error:
+            next(iter(deliveries))
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    return error.value.details()
+
+
 def test_without_a_store_nothing_is_decided_and_it_recovers_by_itself(tmp_path: Path) -> None:
     store = EmbeddedStore.start(tmp_path / "store")
     running = start_server("--redis-url", store.url)
@@ -86,6 +97,7 @@ def test_a_store_without_memory_left_takes_no_decision_and_still_serves_the_feed
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "command not allowed when used memory > 'maxmemory'" in str(error.value.details())
     assert first_of_the_feed(running.address) == decided
+    assert refusal_of_a_subscription(running.address) == "the store refuses it: OutOfMemoryError; subscribe again"
     assert running.stop() == 0
     store.stop()
 
