@@ -109,8 +109,10 @@ class EmbeddedStore:
 
     def ensure_running(self) -> bool:
         """Start the child again if it has died, on the same data; return whether that was needed."""
-        if self._process is None or self._process.poll() is None:
+        if self._process is None or (code := self._process.poll()) is None:
             return False
+        # By itself it ends when the disk is full or broken; its own log says so, and nobody looks there without a reason.
+        log.error("store_died", pid=self.pid, exit_code=code, its_log_ends=self._log_tail())
         self._launch()
         return True
 

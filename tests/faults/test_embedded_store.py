@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -156,6 +157,22 @@ def test_a_store_that_cannot_be_started_just_now_is_started_later(tmp_path: Path
     assert until_decided(running)
     assert "[Errno 24] Too many open files" in (tmp_path / "log").read_text()
     assert running.stop() == 0
+
+
+@pytest.mark.timeout(60)
+def test_the_log_says_how_a_store_ended_before_it_was_started_again(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        running = start_server("--data-dir", str(tmp_path), stderr=log.fileno())
+    (store,) = psutil.Process(running.process.pid).children()
+    store.terminate()  # it ends by itself, as when its disk is full
+    store.wait(20)
+    assert until_decided(running)
+    assert running.stop() == 0
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    died, restarted = (line for line in lines if line["event"] in ("store_died", "store_restarted"))
+    assert (died["pid"], died["exit_code"]) == (store.pid, 0)
+    assert "now ready to exit, bye bye..." in died["its_log_ends"]
+    assert restarted["pid"] != store.pid
 
 
 def test_a_store_that_holds_much_takes_as_long_to_load_as_it_needs(
