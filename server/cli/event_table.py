@@ -97,7 +97,9 @@ def _checked_rows(
             continue
         try:
             event = _event(row, columns, default_type, f"{name}:{place}"[-128:], types)
-            event.occur_time.FromNanoseconds(time.value)
+            # As 64 bits of nanoseconds it would have to be of the years 1678 to 2262.
+            seconds, micros = divmod(time.as_unit("us").asm8.view("i8").item(), 1_000_000)
+            event.occur_time.seconds, event.occur_time.nanos = seconds, micros * 1_000 + time.nanosecond
             event_of("", event, types)
         except TableFileError as error:
             yield f"row {place}, {error}"

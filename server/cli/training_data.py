@@ -108,4 +108,4 @@ def _arrivals(table: Any, column: str) -> list[int]:
     bad = np.flatnonzero(times.isna() & given.notna())
     if len(bad):
         raise TableFileError(f"row {bad[0] + 1}, {column}: {given.iloc[bad[0]]!r} is not a time")
-    return [0 if pd.isna(time) else time.value // 1_000_000 for time in times]
+    return list(map(int, times.fillna(pd.Timestamp(0, tz="UTC")).dt.as_unit("ms").astype("int64")))

@@ -77,6 +77,7 @@ def test_a_line_that_is_no_json_object_is_named(server: str, tenant: str, tmp_pa
         (HEADER + ROWS + "a,2026-03-01,purchase,much\n", "row 4, value: 'much' is not a number"),
         (HEADER + ROWS + "a,2026-03-01,purchase,\n", "row 4, value: must be set: the amount of the purchase"),
         (HEADER + ROWS + "a b,2026-03-01,site_visit,\n", "row 4, lead_id: must be 1 to 128 bytes"),
+        (HEADER + ROWS + "a,0001-01-01T00:00+05:00,login,\n", "row 4, occur_time: must be a time in the years 1 to"),
     ],
 )
 def test_a_bad_file_is_refused_by_row_and_column_and_nothing_is_sent(
@@ -89,6 +90,20 @@ def test_a_bad_file_is_refused_by_row_and_column_and_nothing_is_sent(
     assert fault in output
     file.write_text(HEADER + ROWS)
     assert run(server, tenant, file)[1].splitlines()[-1] == "3 recorded, 0 known already, 0 refused"
+
+
+@pytest.mark.parametrize(
+    ("date", "fault"),
+    [("0001-01-01", "must not be more than 30 days ago"), ("9999-12-31", "must not be in the future")],
+)
+def test_a_date_that_stands_for_an_unknown_one_is_refused_by_the_service_alone(
+    server: str, tenant: str, tmp_path: Path, date: str, fault: str
+) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(HEADER + f"anna,{date},login,\n")
+    result = CliRunner().invoke(app, ["events", "import", str(file), "--server", server, "--tenant", tenant])
+    assert result.exit_code == 1
+    assert result.output == f"0 recorded, 0 known already, 1 refused\n  e.csv:1: events[0].occur_time: {fault}\n"
 
 
 @pytest.mark.parametrize("option", ["--event-id", "--value", "--type"])
