@@ -15,6 +15,7 @@ from model.training.split import usable_test_days
 Progress = Callable[[str, float], None]
 SNAPSHOTS_SHARE = 0.2  # of the whole training, as progress tells it
 SIMULATED_DAYS = 420
+LONGEST_HOLE_DAYS = 365  # in a log, between two days with events
 LIVES, LIVES_DAYS = 2, 780  # with fewer leads Cox ranks as well as the hazards do
 
 
@@ -48,9 +49,10 @@ def from_history(
     """Return a log's snapshots; without a silence length, the one that the return curve gives up to the first test day.
 
     Raises:
-        TrainingDataError: The log is too short for the horizon, or tells no silence length.
+        TrainingDataError: The log is too short for the horizon, tells no silence length, or has dates that cannot be.
 
     """
+    _check_dates(history)
     days = snapshot_days(history.length, horizon_days)
     end = history.length - 1
     tests = usable_test_days(days, horizon_days)
@@ -69,6 +71,18 @@ def from_history(
     if history.first_day is not None:
         described = {**described, "first_date": date_of(history.first_day)}
     return Dataset(snapshots, horizon_days, horizon_days, tests, end, described, curve, silence_days, [history])
+
+
+def _check_dates(history: History) -> None:
+    """Raise TrainingDataError for a hole of more than a year: a date such as 1970-01-01, for an unknown one, would be decades of silence."""
+    days = np.unique(history.day)
+    holes = np.flatnonzero(np.diff(days) > LONGEST_HOLE_DAYS)
+    if len(holes):
+        before, after = (date_of((history.first_day or 0) + int(days[holes[0] + place])) for place in (0, 1))
+        raise TrainingDataError(
+            f"nobody did anything from {before} to {after}, for more than a year: one of them is no date of an event; "
+            "leave out the rows whose dates are unknown or wrong"
+        )
 
 
 def date_of(day: int) -> str:

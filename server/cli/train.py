@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from time import time_ns
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,13 +89,17 @@ def train(
     """Train a model, and print its card; without a file, on a simulated portfolio."""
     from model.training.dataset import from_simulator
     from server.cli.training_data import LogOptions, dataset_of_log, dataset_of_table
+    from server.road.recording import FUTURE_TOLERANCE_MS
 
     if events and table:
         raise typer.BadParameter("give either --events or --table")
     _refuse_ignored(context, log=events is not None, table=table is not None)
     told = options_given(context, ("kind", "value", "arrival"))
     columns = Columns(lead, time, kind, value, "")
-    options = LogOptions(columns, default_type, arrival, churn_event, contact_event, types_in(types), leads, told)
+    until = time_ns() // 1_000_000 + FUTURE_TOLERANCE_MS
+    options = LogOptions(
+        columns, default_type, arrival, churn_event, contact_event, types_in(types), leads, told, until
+    )
 
     def data(tell: "Tell") -> "Dataset":
         if table:

@@ -12,7 +12,7 @@ from model.events import CORE, EventType
 from model.training.dataset import Dataset, Progress, from_history
 from model.training.history import NO_CATEGORIES, History, LoggedEvent, Mark, logged
 from model.training.table import from_table
-from server.cli.event_table import Columns, EventRow, check_told, event_rows
+from server.cli.event_table import Columns, EventRow, check_told, event_rows, faults_error
 from server.cli.lead_table import LeadTableError, categories_in
 from server.cli.table_file import TableFileError, read_table
 from server.convert.checks import instant_of
@@ -31,6 +31,7 @@ class LogOptions(NamedTuple):
     types: Mapping[str, EventType] = CORE  # everybody's, and the tenant's own
     leads: Path | None = None  # file of the leads' categories
     told: Mapping[str, str] = MappingProxyType({})  # columns that options name, by option
+    until: int | None = None  # ms; a row of a later time has not happened
 
 
 def dataset_of_log(
@@ -71,8 +72,21 @@ def _history(path: Path, options: LogOptions) -> History:
     events = [_logged(row, types[row.event.type], arrived) for row in rows]
     for mark, chosen in marked.items():
         columns = options.columns._replace(kind="", value="")
-        events += [_logged(row, mark, arrived) for row in event_rows(table[chosen], path.name, columns, ANY_TYPE)]
+        found = event_rows(table[chosen], path.name, columns, ANY_TYPE)
+        events += [_logged(row, mark, arrived) for row in found]
+        rows += found
+    _check_past(rows, options)
     return logged(events, _categories(options, {event.lead for event in events}))
+
+
+def _check_past(rows: list[EventRow], options: LogOptions) -> None:
+    """Raise TableFileError for rows that have not happened: the log would last until then, and everybody be silent at its end."""
+    if options.until is None:
+        return
+    ahead = [row.number for row in rows if instant_of(row.event.occur_time) > options.until]
+    if ahead:
+        faults = [f"row {number}, {options.columns.time}: must not be in the future" for number in sorted(ahead)]
+        raise faults_error(len(ahead), len(rows), faults)
 
 
 def _categories(options: LogOptions, logged_leads: Set[str]) -> Mapping[str, tuple[str, ...]]:

@@ -27,6 +27,11 @@ CONTACTS, INQUIRY = number_place("contacts_30"), number_place("days_since_last_i
             "62 days long; a horizon of 30 days needs at least 210",
         ),
         (HEADER + "a,2025-03-01,login,\na,2026-03-01,login,\n", "the log can judge"),
+        (
+            HEADER + "a,1970-01-01,login,\na,2026-03-01,login,\n",
+            "nobody did anything from 1970-01-01 to 2026-03-01, for more than a year",
+        ),
+        (HEADER + "a,2026-03-01,login,\na,9999-12-31,login,\n", "row 2, occur_time: must not be in the future"),
     ],
 )
 def test_a_bad_log_is_refused_and_nothing_is_written(tmp_path: Path, text: str, fault: str) -> None:
@@ -55,6 +60,15 @@ def test_a_log_may_say_who_left_and_whom_we_contacted(tmp_path: Path) -> None:
     assert part.numeric[:, CONTACTS].tolist() == [0.0, 1.0]
     with pytest.raises(TableFileError, match="no row whose type is quit"):
         dataset_of_log(file, LogOptions(COLUMNS, churn_event="quit", contact_event="mail"), 30, 42, say_nothing)
+
+
+def test_a_log_ends_before_what_has_not_happened_yet(tmp_path: Path) -> None:
+    file = small_log(tmp_path, "anna,2025-10-29T08:00:01Z,mail,,")
+    options = LogOptions(COLUMNS, contact_event="mail", until=1_761_724_800_000)  # 2025-10-29T08:00:00Z
+    with pytest.raises(TableFileError, match=r"1 of 123 rows .*\nrow 123, occur_time: must not be in the future$"):
+        dataset_of_log(file, options, 30, 42, say_nothing)
+    options = options._replace(until=1_761_724_801_000)
+    assert dataset_of_log(file, options, 30, 42, say_nothing).end == 301  # 29 October; 1 January is day 0
 
 
 def test_a_tenant_s_own_types_count_in_training_as_their_document_says(tmp_path: Path) -> None:
