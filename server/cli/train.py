@@ -27,6 +27,7 @@ OF_A_LOG = (
     "time",
     "kind",
     "value",
+    "event_id",
     "arrival",
     "default_type",
     "types",
@@ -59,6 +60,9 @@ Leads = Annotated[
     typer.Option(exists=True, dir_okay=False, help="leads of the event log: ids and columns source, segment, region"),
 ]
 Arrival = Annotated[str, typer.Option(help="column of times at which events became known, if there is one")]
+EventId = Annotated[
+    str, typer.Option(help="column of event ids, each of which counts once for a lead; without one, every row")
+]
 ChurnEvent = Annotated[
     str, typer.Option(help="type of the rows that say that a lead has left; by default silence is churn")
 ]
@@ -80,6 +84,7 @@ def train(
     time: Annotated[str, typer.Option(help="column of times")] = "occur_time",
     kind: Annotated[str, typer.Option("--type", help="column of types")] = "type",
     value: Annotated[str, typer.Option(help="column of amounts")] = "value",
+    event_id: EventId = "event_id",
     arrival: Arrival = "receive_time",
     default_type: Annotated[str, typer.Option(help="type of rows without one")] = "",
     types: OwnTypes = None,
@@ -94,8 +99,8 @@ def train(
     if events and table:
         raise typer.BadParameter("give either --events or --table")
     _refuse_ignored(context, log=events is not None, table=table is not None)
-    told = options_given(context, ("kind", "value", "arrival"))
-    columns = Columns(lead, time, kind, value, "")
+    told = options_given(context, ("kind", "value", "event_id", "arrival"))
+    columns = Columns(lead, time, kind, value, event_id)
     until = time_ns() // 1_000_000 + FUTURE_TOLERANCE_MS
     options = LogOptions(
         columns, default_type, arrival, churn_event, contact_event, types_in(types), leads, told, until

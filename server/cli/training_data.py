@@ -69,13 +69,12 @@ def _history(path: Path, options: LogOptions) -> History:
     # A log has no properties, and features do not ask for any.
     types = {name: kind._replace(properties=None) for name, kind in options.types.items()}
     rows = event_rows(table[plain], path.name, options.columns, options.default_type, types)
-    events = [_logged(row, types[row.event.type], arrived) for row in rows]
+    meant: list[tuple[EventRow, EventType | Mark]] = [(row, types[row.event.type]) for row in rows]
     for mark, chosen in marked.items():
         columns = options.columns._replace(kind="", value="")
-        found = event_rows(table[chosen], path.name, columns, ANY_TYPE)
-        events += [_logged(row, mark, arrived) for row in found]
-        rows += found
-    _check_past(rows, options)
+        meant += [(row, mark) for row in event_rows(table[chosen], path.name, columns, ANY_TYPE)]
+    _check_past([row for row, _ in meant], options)
+    events = _once(meant, arrived)
     return logged(events, _categories(options, {event.lead for event in events}))
 
 
@@ -96,6 +95,17 @@ def _categories(options: LogOptions, logged_leads: Set[str]) -> Mapping[str, tup
     if logged_leads.isdisjoint(found):
         raise LeadTableError(f"{options.leads.name}: none of its {len(found)} leads is in the log")
     return found
+
+
+def _once(meant: list[tuple[EventRow, EventType | Mark]], arrived: list[int]) -> list[LoggedEvent]:
+    """Return what the rows say; of those of one lead and event id only the first to arrive counts, as when they are served."""
+    found: dict[tuple[str, str], LoggedEvent] = {}
+    for row, what in meant:
+        name, event = (row.event.lead_id, row.event.event_id), _logged(row, what, arrived)
+        before = found.setdefault(name, event)
+        if (event.arrived_at, event.occurred_at) < (before.arrived_at, before.occurred_at):
+            found[name] = event
+    return list(found.values())
 
 
 def _logged(row: EventRow, what: EventType | Mark, arrived: list[int]) -> LoggedEvent:

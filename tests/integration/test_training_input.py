@@ -71,6 +71,21 @@ def test_a_log_ends_before_what_has_not_happened_yet(tmp_path: Path) -> None:
     assert dataset_of_log(file, options, 30, 42, say_nothing).end == 301  # 29 October; 1 January is day 0
 
 
+def test_an_event_that_the_log_has_twice_counts_once(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    small_log(tmp_path, "anna,2025-09-26,inquiry,,2025-09-26", "anna,2025-09-25,inquiry,,2025-09-25")
+    table = pd.read_csv(file)
+    table["event_id"] = [f"e{place}" for place in range(len(table))]
+    table.loc[len(table) - 2 :, "event_id"] = "asked"
+    pd.concat([table, table]).to_csv(file, index=False)
+    by_id, by_row = COLUMNS._replace(event_id="event_id"), COLUMNS
+    once, twice = (newest(dataset_of_log(file, LogOptions(each), 30, 42, say_nothing)) for each in (by_id, by_row))
+    views, inquiries = number_place("page_views_30"), number_place("inquiries_90")
+    assert (once.numeric[:, views].tolist(), twice.numeric[:, views].tolist()) == ([6.0, 6.0], [12.0, 12.0])
+    assert (once.numeric[0, inquiries], twice.numeric[0, inquiries]) == (1.0, 4.0)
+    assert once.numeric[0, INQUIRY] == 3.0  # on 25 September, which arrived first
+
+
 def test_a_tenant_s_own_types_count_in_training_as_their_document_says(tmp_path: Path) -> None:
     file = small_log(tmp_path, "anna,2025-09-26,question,,", "ben,2025-09-25,newsletter,,")
     own = LogOptions(COLUMNS, types=read_event_types(OWN_TYPES))
