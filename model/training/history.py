@@ -51,6 +51,13 @@ class LoggedEvent(NamedTuple):
         return max(self.arrived_at, self.occurred_at) // DAY_MS
 
 
+class Left(NamedTuple):
+    """Day of each lead's explicit churn event, and the day on which that arrived; `length` where there is none."""
+
+    day: Ints
+    told: Ints
+
+
 class History(NamedTuple):
     """Daily counts of all leads; days count from the log's first one. Rows are ordered by lead, day and arrival; the last one known counts."""
 
@@ -61,7 +68,7 @@ class History(NamedTuple):
     arrived: Ints
     counts: FloatArray  # (rows, counters): all of the day that had arrived by then
     closed: Ints  # day on which each lead opted out or left; `length` when it has not
-    left: Ints | None = None  # day of each lead's explicit churn event, when the log has such events
+    left: Left | None = None  # when the log has explicit churn events
     first_day: int | None = None  # UTC day since the epoch, when the log is of real days
 
 
@@ -102,18 +109,19 @@ def logged(events: Iterable[LoggedEvent], categories: Mapping[str, tuple[str, ..
     number = {name: place for place, name in enumerate(dict.fromkeys(row.lead for row in rows))}
     zero = min(row.day for row in rows)
     length = max(row.day for row in rows) - zero + 1
-    closed, left = np.full(len(number), length), np.full(len(number), length)
+    closed, left, told = (np.full(len(number), length) for _ in range(3))
     for row in rows:
         place = number[row.lead]
         if row.what is Mark.LEFT:
-            left[place] = min(left[place], row.day - zero)
+            if left[place] == length:  # rows are in the order of their days
+                left[place], told[place] = row.day - zero, row.arrival_day - zero
         elif isinstance(row.what, EventType) and row.what.withdraws_consent:
             closed[place] = min(closed[place], row.arrival_day - zero)
     closed = np.minimum(closed, left)
     found = [(number[lead], day - zero, arrived - zero, *counts) for lead, day, arrived, counts in _daily(rows)]
     table = np.array(found, dtype=np.float64).reshape(len(found), 3 + len(COUNTERS))
     lead, day, arrived = table[:, :3].T.astype(np.int64)
-    explicit = left if (left < length).any() else None
+    explicit = Left(left, told) if (left < length).any() else None
     known = [categories.get(name, UNKNOWN) for name in number]
     return History(known, length, lead, day, arrived, table[:, 3:], closed, explicit, zero)
 

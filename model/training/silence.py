@@ -38,7 +38,7 @@ class ReturnCurve(NamedTuple):
 
 
 def return_curve(history: History, horizon_days: int, until: int) -> ReturnCurve:
-    """Return the curve from what happened by a day; a silence counts only where the whole horizon after it is known by then."""
+    """Return the curve from what was known by a day; a silence counts only where the whole horizon after it is known by then."""
     start, gap = _gaps(history, until)
     returned, silences = [], []
     for days in range(1, LONGEST_SILENCE_DAYS + 1):
@@ -52,7 +52,7 @@ def return_curve(history: History, horizon_days: int, until: int) -> ReturnCurve
 
 def _gaps(history: History, until: int) -> tuple[Ints, Ints]:
     """Return the first day of each silence and its length; one that goes on is longer than anything."""
-    counted = (history.counts[:, ACTIVE] > 0) & (history.day <= until)
+    counted = (history.counts[:, ACTIVE] > 0) & (history.day <= until) & (history.arrived <= until)
     pairs = np.unique(np.stack([history.lead[counted], history.day[counted]], axis=1), axis=0)
     lead, day = pairs.T
     gap = np.full(len(day), np.iinfo(np.int64).max)

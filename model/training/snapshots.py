@@ -1,6 +1,7 @@
 """Snapshots: the leads that can be asked about at the end of a day, their features, and what became of them within the horizon.
 
-Features use what had arrived by then, and the label what happened after; nothing is in both.
+Features use what had arrived by then, and the label what happened after; nothing is in both. Who learns from a label before all of it has
+arrived sees it `as_known`.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ YOUNGEST_DAYS = 7
 LONGEST_STEP_DAYS = 30
 FIRST_DAY = KEPT_DAYS - 1  # earlier, the longest windows are not full
 CHUNK_LEADS = 2_000  # whose days are laid out at once
+UNTOLD = np.iinfo(np.int64).max
 RECENCY, TENURE, RATE = (number_place(name) for name in ("days_since_last_activity", "tenure_days", "active_rate"))
 
 
@@ -29,6 +31,7 @@ class Snapshot(NamedTuple):
     churned: NDArray[np.bool_]
     leads: Ints
     day: Ints
+    told: Ints  # day on which the log told of a lead that it came back or, with churn events, that it left; UNTOLD when it did not
     everyone: FloatArray  # (m, k): all leads that had begun, also those that cannot be asked about; for models of a whole cohort
 
 
@@ -45,10 +48,11 @@ def snapshot(history: History, day: int, horizon_days: int, silence_days: int) -
     begun = ~np.isnan(recency)
     open_ = history.closed > day
     eligible = np.flatnonzero(begun & (recency <= silence_days) & (tenure >= YOUNGEST_DAYS) & open_)
-    churned = _churned(history, day, horizon_days)[eligible]
+    told = _told(history, day, horizon_days)[eligible]
+    churned = (told < UNTOLD) == (history.left is not None)
     categories = [history.categories[lead] for lead in eligible]
     days = np.full(len(eligible), day)
-    return Snapshot(numeric[eligible], categories, churned, eligible, days, numeric[begun])
+    return Snapshot(numeric[eligible], categories, churned, eligible, days, told, numeric[begun])
 
 
 def _features(history: History, day: int) -> FloatArray:
@@ -58,14 +62,21 @@ def _features(history: History, day: int) -> FloatArray:
     return np.concatenate([features_at(part, day) for part in parts])
 
 
-def _churned(history: History, day: int, horizon_days: int) -> NDArray[np.bool_]:
-    """Return who left within the horizon: by the log's own event for that, else by doing nothing at all."""
+def _told(history: History, day: int, horizon_days: int) -> Ints:
+    """Return since when the log says what became of leads within the horizon: by its own event for leaving, else by anything that they did."""
     if history.left is not None:
-        return np.asarray((history.left > day) & (history.left <= day + horizon_days))
+        within = (history.left.day > day) & (history.left.day <= day + horizon_days)
+        return np.where(within, history.left.told, UNTOLD)
     after = (history.counts[:, ACTIVE] > 0) & (history.day > day) & (history.day <= day + horizon_days)
-    came = np.zeros(len(history.categories), dtype=bool)
-    came[history.lead[after]] = True
-    return ~came
+    told = np.full(len(history.categories), UNTOLD)
+    np.minimum.at(told, history.lead[after], history.arrived[after])
+    return told
+
+
+def as_known(part: Snapshot, day: int) -> Snapshot:
+    """Return leads with the labels that the log gave them at the end of a day; what arrived later changes some."""
+    late = (part.told > day) & (part.told < UNTOLD)
+    return part._replace(churned=part.churned ^ late)
 
 
 def joined(parts: Sequence[Snapshot]) -> Snapshot:
@@ -76,5 +87,6 @@ def joined(parts: Sequence[Snapshot]) -> Snapshot:
         np.concatenate([part.churned for part in parts]),
         np.concatenate([part.leads for part in parts]),
         np.concatenate([part.day for part in parts]),
+        np.concatenate([part.told for part in parts]),
         parts[-1].everyone,
     )

@@ -52,9 +52,8 @@ def from_table(table: Any, horizon_days: int, seed: int, described: dict[str, An
     day = _days(table["as_of"], faults) if "as_of" in table else None
     if faults:
         raise TrainingDataError("\n".join([f"{len(faults)} cells cannot be used", *faults[:SHOWN_FAULTS]]))
-    rows = Snapshot(
-        numeric, list(zip(*texts, strict=True)), churned, leads, np.zeros(len(leads), dtype=np.int64), numeric
-    )
+    nothing = np.zeros(len(leads), dtype=np.int64)
+    rows = Snapshot(numeric, list(zip(*texts, strict=True)), churned, leads, nothing, nothing, numeric)
     described = {**described, "split": "by time" if day is not None else "at random"}
     return _dealt(rows, horizon_days, seed, described) if day is None else _dated(rows, day, horizon_days, described)
 
@@ -91,7 +90,9 @@ def _by_day(rows: Snapshot, day: Ints) -> dict[int, Snapshot]:
         categories = [rows.categories[row] for row in chosen]
         numeric = rows.numeric[chosen]
         days = np.full(len(chosen), each)
-        found[each] = Snapshot(numeric, categories, rows.churned[chosen], rows.leads[chosen], days, numeric)
+        found[each] = Snapshot(
+            numeric, categories, rows.churned[chosen], rows.leads[chosen], days, rows.told[chosen], numeric
+        )
     return found
 
 

@@ -86,8 +86,8 @@ def _durations(history: History, leads: Ints, day: int, last_known: int, silence
     """Return when leads left: by the log's own event for that, else when a long silence began."""
     if history.left is None:
         return days_until_silence(_active(history, last_known)[leads], day, silence_days)
-    left = history.left[leads]
-    observed = left <= last_known
+    left, told = history.left.day[leads], history.left.told[leads]
+    observed = (left <= last_known) & (told <= last_known)
     days = np.where(observed, left, last_known) - day
     return Durations(days.astype(np.float64), observed, np.full(len(leads), float(last_known - day)))
 

@@ -24,7 +24,7 @@ from model.training.figures import gain, reliability, returning
 from model.training.fit import Settings
 from model.training.page import page
 from model.training.recipe import Trained, trained_at
-from model.training.snapshots import Snapshot, joined
+from model.training.snapshots import Snapshot, as_known, joined
 from model.training.split import judged_origin
 from model.training.sufficient import check
 from model.training.times import time_to_churn
@@ -75,10 +75,11 @@ def _backtest(data: Dataset, settings: Settings, progress: Progress) -> Backtest
     for place, day in enumerate(data.tests):
         progress("backtest", SNAPSHOTS_SHARE + 0.6 * place / len(data.tests))
         test = data.snapshots[day]
-        known = joined([each for earlier, each in data.snapshots.items() if earlier + data.gap_days <= day])
+        then = data._replace(snapshots={earlier: as_known(each, day) for earlier, each in data.snapshots.items()})
+        known = joined([each for earlier, each in then.snapshots.items() if earlier + data.gap_days <= day])
         scores.append(
             {
-                MODEL: _trained(data, day, settings).score(test),
+                MODEL: _trained(then, day, settings).score(test),
                 "bg_nbd": bg_nbd(test.everyone, test, data.horizon_days),
                 "recency_only": recency_only(known, test),
             }

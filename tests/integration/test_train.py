@@ -111,6 +111,23 @@ def test_another_seed_another_model_and_monotone_is_an_option(log: Path, model: 
     assert "without monotone constraints" in (tmp_path / "free/CARD.md").read_text()
 
 
+def test_a_test_day_s_figures_are_those_of_the_model_that_its_day_s_log_gives(log: Path, tmp_path: Path) -> None:
+    table = pd.read_parquet(log)
+    late = pd.to_timedelta(np.random.default_rng(1).integers(0, 60, len(table)).clip(30) - 30, unit="D")
+    table["receive_time"] = table["occur_time"] + late
+    table.to_parquet(tmp_path / "all.parquet")
+    day = pd.Timestamp(20_214, unit="D", tz="UTC")  # of the newest snapshot, thirty days before the end
+    table[table["receive_time"] < day + pd.Timedelta(days=1)].to_parquet(tmp_path / "then.parquet")
+    for name in ("all", "then"):
+        code, output = run(tmp_path / name, "--events", tmp_path / f"{name}.parquet", "--silence-days", 42)
+        assert code == 0, output
+    test = newest(dataset_of_log(tmp_path / "all.parquet", LogOptions(COLUMNS), 30, 42, say_nothing))
+    scores = Scorer.load(tmp_path / "then").score(test.numeric, test.categories)
+    shown = json.loads((tmp_path / "all/manifest.json").read_text())["metrics"]["test"]["by_day"][-1]
+    assert (shown["day"], shown["leads"]) == (214, len(scores))
+    assert shown["mean_score"] == round(float(scores.mean()), 4)
+
+
 def test_a_feature_table_gives_an_artifact_too(tmp_path: Path) -> None:
     table: dict[str, Any] = {feature.name: None for feature in (*NUMERIC, *CATEGORIES)}
     world = simulate(1_500, 300, seed=9)

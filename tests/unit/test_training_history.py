@@ -11,7 +11,7 @@ from model.features import number_place
 from model.simulator import simulate
 from model.snapshot import features_at
 from model.training.history import LoggedEvent, Mark, days_so_far, logged, simulated
-from model.training.snapshots import snapshot
+from model.training.snapshots import as_known, snapshot
 
 HORIZON, SILENCE = 30, 42
 RECENCY = number_place("days_since_last_activity")
@@ -119,3 +119,19 @@ def test_a_churn_event_is_the_label_where_the_log_has_such_events() -> None:
     history = logged([*visits("anna", 60, 99, 120), *visits("ben", 60, 99), left, *FRAME])
     labels = {day: snapshot(history, day, HORIZON, SILENCE).churned[:2].tolist() for day in (99, 100)}
     assert labels == {99: [False, False], 100: [True, False]}
+
+
+def test_who_learns_before_a_late_event_has_arrived_does_not_know_of_it() -> None:
+    history = logged([*visits("anna", 60, 100), event("anna", 110, arrived=135), *visits("ben", 60, 100), *FRAME])
+    part = snapshot(history, 100, HORIZON, SILENCE)
+    labels = {day: as_known(part, day).churned.tolist() for day in (134, 135)}
+    assert labels == {134: [True, True], 135: [False, True]}
+    assert part.churned.tolist() == [False, True]
+
+
+def test_who_learns_before_a_churn_event_has_arrived_does_not_know_of_it() -> None:
+    left = LoggedEvent("anna", Mark.LEFT, 110 * DAY_MS, 135 * DAY_MS)
+    history = logged([*visits("anna", 60, 100), *visits("ben", 60, 100), left, *FRAME])
+    part = snapshot(history, 100, HORIZON, SILENCE)
+    labels = {day: as_known(part, day).churned.tolist() for day in (134, 135)}
+    assert labels == {134: [False, False], 135: [True, False]}

@@ -6,7 +6,7 @@ import pytest
 from model.simulator import simulate
 from model.training.dataset import Dataset, from_history
 from model.training.fit import Fitted, Settings, fit
-from model.training.history import History, simulated
+from model.training.history import History, Left, simulated
 from model.training.times import _durations, _split, time_to_churn
 
 LENGTH = 467  # the shortest that tells of 240 days after silences of 38
@@ -68,8 +68,9 @@ def test_in_a_short_log_the_cut_waits_until_the_horizon_was_seen(length: int, ju
 
 
 def test_a_log_that_tells_who_left_is_believed(history: History) -> None:
-    told = history._replace(left=np.full(1_500, LENGTH))
-    told.left[:3] = [105, 150, 151]  # type: ignore[index]
+    days = np.full(1_500, LENGTH)
+    days[:3] = [105, 150, 151]
+    told = history._replace(left=Left(days, days))
     days, observed, known = _durations(told, np.arange(4), 100, 150, 38)
     assert days.tolist() == [5, 50, 50, 50]
     assert observed.tolist() == [True, True, False, False]
