@@ -13,7 +13,7 @@ from rules.answer import Answer, answer_of
 from rules.arbitration import NOTHING, Arbiter
 from rules.cells import Answers
 from rules.compiled import CompiledPolicy, FactValue
-from rules.decision import Arbitration, CeilingClaim, Decision, Ruling, Situation
+from rules.decision import HOLDOUT, TREATMENT, Arbitration, CeilingClaim, Decision, Ruling, Situation
 from rules.engine import EngineFaultError, RuleEngine
 from rules.escalating import after_decision
 from rules.escalation import NOT_ASKED, EscalationOutcome, escalate
@@ -142,7 +142,7 @@ class Decider:
             (*arbitration.suppressions, *raised.suppressions),
             raised.escalation,
             situation.cause,
-            "holdout" if held_out else "treatment",
+            HOLDOUT if held_out else TREATMENT,
             self.policy.name,
             self.policy.version,
             hits,

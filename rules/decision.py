@@ -12,6 +12,8 @@ from msgspec import Struct
 from rules.lead import LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
 
+HOLDOUT, TREATMENT = "holdout", "treatment"
+
 
 class Assessment(Struct, frozen=True):
     """How likely the lead is to churn, and who says so."""
@@ -115,7 +117,7 @@ class Decision(Struct, frozen=True):
     suppressions: tuple[Suppression, ...]
     escalation: Escalation | None
     cause: Cause
-    holdout_arm: str
+    holdout_arm: str  # HOLDOUT or TREATMENT
     policy_name: str
     policy_version: str
     hits: tuple[int, ...]  # places of the rules that hit in the compiled policy's `trace_rules`, ascending

@@ -6,7 +6,7 @@ An escalation follows the plan of the policy that raised it, whatever policy is 
 from msgspec.structs import replace
 
 from rules.compiled import CompiledPolicy
-from rules.decision import Decision
+from rules.decision import HOLDOUT, Decision
 from rules.lead import RaisedEscalation
 from rules.vocabulary import EscalationState
 
@@ -23,7 +23,7 @@ class EscalationStateError(Exception):
 def after_decision(
     policy: CompiledPolicy, before: RaisedEscalation | None, decision: Decision
 ) -> RaisedEscalation | None:
-    """Return the lead's escalation after a decision: the one that it raised, none once the lead has recovered, or the one before."""
+    """Return the lead's escalation after a decision: the one that it raised, none once it has recovered or is held out, or the one before."""
     raised, plan, now = decision.escalation, policy.document.escalation, decision.decided_at
     if raised is not None and plan is not None:
         return RaisedEscalation(
@@ -39,12 +39,16 @@ def after_decision(
             recommendations=raised.recommendations,
             changed_at=now,
         )
-    return None if before is not None and decision.stage < before.stage else before
+    if before is None or decision.stage < before.stage or decision.holdout_arm == HOLDOUT:
+        return None
+    return before
 
 
 def closed_by(before: RaisedEscalation, after: RaisedEscalation | None, decision: Decision) -> RaisedEscalation | None:
     """Return how a decision that left `after` closed the escalation `before`; None when it did not."""
     now = decision.decided_at
+    if after is None and decision.stage >= before.stage:
+        return _held_out(before, now)
     if after is None:
         return resolved(before, f"recovered: the lead is at {decision.stage.name.lower()}", now)
     if after.escalation_id != before.escalation_id:
@@ -82,10 +86,12 @@ def reassigned(case: RaisedEscalation, target: str, now: int) -> RaisedEscalatio
     )
 
 
-def overdue(case: RaisedEscalation, now: int) -> RaisedEscalation:
+def overdue(case: RaisedEscalation, now: int, *, held_out: bool = False) -> RaisedEscalation:
     """Return it with its next target at the next level, or expired, once it is due; unchanged before."""
     if case.due_at is None or now < case.due_at:
         return case
+    if held_out:
+        return _held_out(case, now)
     if not case.next_target:
         return _closed(case, EscalationState.EXPIRED, "nobody acknowledged it in time", now)
     # Counted from now: whoever is next has the whole time, even when nobody could look at the clock for a while.
@@ -102,6 +108,11 @@ def overdue(case: RaisedEscalation, now: int) -> RaisedEscalation:
 def is_open(case: RaisedEscalation) -> bool:
     """Return whether somebody still has to do something about it."""
     return case.state in (EscalationState.OPEN, EscalationState.ACKNOWLEDGED)
+
+
+def _held_out(case: RaisedEscalation, now: int) -> RaisedEscalation:
+    """Return it closed, as nobody may act on a lead that has come into the control group since it was raised."""
+    return _closed(case, EscalationState.EXPIRED, "the lead is held out", now)
 
 
 def _closed(case: RaisedEscalation, state: EscalationState, resolution: str, now: int) -> RaisedEscalation:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from rules.compiled import CompiledPolicy, LimitRule
-from rules.decision import Assessment, CeilingReading, Situation
+from rules.decision import HOLDOUT, TREATMENT, Assessment, CeilingReading, Situation
 from rules.eligibility import Horizon
 from rules.lead import LeadProfile, LeadState
 from rules.vocabulary import AssessmentSource, Cause, Channel
@@ -53,4 +53,4 @@ def cooldowns(policy: CompiledPolicy, state: LeadState, now: int) -> dict[str, i
 
 def holdout_arm(policy: CompiledPolicy, bucket: float) -> str:
     """Return which arm a lead is in."""
-    return "holdout" if bucket < policy.document.holdout.percent else "treatment"
+    return HOLDOUT if bucket < policy.document.holdout.percent else TREATMENT

@@ -155,7 +155,7 @@ class App:
         self._tasks.append(asyncio.create_task(self._drift.count_for_ever()))
         if self._settings.reviews:
             reviews = Reviews(client, self._road, self._settings.clock)
-            overdue = Overdue(client, self._road, self._settings.clock)
+            overdue = Overdue(client, self._road, self._settings.clock, self.shelf)
             self._tasks.append(asyncio.create_task(reviews.run()))
             self._tasks.append(asyncio.create_task(overdue.run()))
         await self._say(health_pb2.HealthCheckResponse.SERVING)

@@ -4,12 +4,18 @@ The step is made on the lead's record under the version check, and only if it is
 one dies with leads in hand, they are due again after the visibility time.
 """
 
+from collections.abc import Sequence
+
 import structlog
 
+from rules.decision import HOLDOUT
+from rules.headroom import holdout_arm
 from server.metrics import ESCALATION_STEPS
+from server.policies import PolicyShelf
 from server.road.escalating import OverdueStep
 from server.road.job import Amended
 from server.road.road import Road
+from server.road.situation import holdout_bucket
 from server.store.connection import Store
 from server.store.due import take_due
 from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
@@ -24,10 +30,11 @@ log = structlog.get_logger()
 class Overdue:
     """Takes what is due, for every tenant in turn."""
 
-    def __init__(self, client: Store, road: Road, clock: str) -> None:
+    def __init__(self, client: Store, road: Road, clock: str, shelf: PolicyShelf) -> None:
         self._client = client
         self._road = road
         self._clock = clock
+        self._shelf = shelf
 
     async def run(self) -> None:
         """Move on what is due, for ever."""
@@ -45,7 +52,7 @@ class Overdue:
         index = partition.due_escalations
         due = await take_due(self._client, partition, self._clock, TAKEN_AT_ONCE, VISIBILITY_MS, index)
         if due:
-            steps = [(lead.lead_id, OverdueStep(lead.lead_id)) for lead in due]
+            steps = await self._steps(partition.tenant, [lead.lead_id for lead in due])
             outcomes = await self._road.amend(partition.tenant, self._clock, steps)
             moved = sum(isinstance(outcome, Amended) and bool(outcome.answer) for outcome in outcomes)
             ESCALATION_STEPS.labels("overdue").inc(moved)
@@ -54,3 +61,9 @@ class Overdue:
             if failed is not None:
                 log.warning("escalations_put_off", tenant=partition.tenant, error=str(failed))
         return len(due) == TAKEN_AT_ONCE
+
+    async def _steps(self, tenant: str, leads: Sequence[str]) -> list[tuple[str, OverdueStep]]:
+        """Return each lead's step by the policy in force, which may hold a lead out that it did not before."""
+        policy = await self._shelf.compiled(tenant, self._shelf.policy_of(tenant).version)
+        arms = {lead: holdout_arm(policy, holdout_bucket(tenant, lead)) for lead in leads}
+        return [(lead, OverdueStep(lead, arm == HOLDOUT)) for lead, arm in arms.items()]

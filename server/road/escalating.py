@@ -63,6 +63,7 @@ class OverdueStep(NamedTuple):
     """The step that follows when nobody has acknowledged it in time; the answer is empty when there was none to make."""
 
     lead_id: str
+    held_out: bool
 
     def keys(self, _partition: Partition) -> Sequence[str]:
         """Return no keys."""
@@ -71,7 +72,7 @@ class OverdueStep(NamedTuple):
     def apply(self, partition: Partition, record: LeadRecord, now: int, _known: Mapping[str, bytes]) -> Amending:
         """Return what the step comes to; nothing when somebody was faster."""
         case = record.state.escalation
-        after = None if case is None else overdue(case, now)
+        after = None if case is None else overdue(case, now, held_out=self.held_out)
         if after is None or after is case:
             return Amending(record, (), Amended(b""))
         answer = encode_escalation(after, self.lead_id)

@@ -34,6 +34,13 @@ def test_it_expires_when_there_is_no_next_target() -> None:
     assert (alone.state, alone.level) == (EscalationState.EXPIRED, 1)
 
 
+def test_it_goes_to_nobody_else_once_its_lead_is_held_out() -> None:
+    assert overdue(OPEN, NOW + HOUR - 1, held_out=True) is OPEN
+    closed = overdue(OPEN, NOW + HOUR, held_out=True)
+    assert (closed.state, closed.target, closed.level) == (EscalationState.EXPIRED, "manager", 1)
+    assert (closed.resolution, closed.closed_at) == ("the lead is held out", NOW + HOUR)
+
+
 def test_it_is_never_overdue_once_somebody_has_it() -> None:
     taken = acknowledged(OPEN, "Ann", NOW + 5)
     assert (taken.state, taken.acknowledged_by, taken.acknowledged_at) == (EscalationState.ACKNOWLEDGED, "Ann", NOW + 5)

@@ -34,7 +34,8 @@ class EscalationServiceStub(object):
     no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
     finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
     not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
-    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+    open one is EXPIRED: a lead has at most one. So is one whose lead comes into the control group, since a larger holdout is in force: at the lead's
+    next decision, or when it would go to the next target. RESOLVED and EXPIRED are final, and kept for 91 days.
 
     Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
     FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
@@ -87,7 +88,8 @@ class EscalationServiceServicer(object):
     no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
     finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
     not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
-    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+    open one is EXPIRED: a lead has at most one. So is one whose lead comes into the control group, since a larger holdout is in force: at the lead's
+    next decision, or when it would go to the next target. RESOLVED and EXPIRED are final, and kept for 91 days.
 
     Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
     FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
@@ -189,7 +191,8 @@ class EscalationService(object):
     no such target: EXPIRED. That happens by itself, on whichever replica, once. It is also RESOLVED by itself when the lead recovers: a decision
     finds it in a stage below the one that raised it (so after the policy's hysteresis), or a CONVERTED outcome occurred since. ENGAGED does
     not: a lead that reacts may still be leaving, and its risk says so. When a newer escalation is raised for the lead (after the cooldown), the
-    open one is EXPIRED: a lead has at most one. RESOLVED and EXPIRED are final, and kept for 91 days.
+    open one is EXPIRED: a lead has at most one. So is one whose lead comes into the control group, since a larger holdout is in force: at the lead's
+    next decision, or when it would go to the next target. RESOLVED and EXPIRED are final, and kept for 91 days.
 
     Changing calls take a request_id: the same id and body answer the stored response, the same id with another body (or another method) is
     FAILED_PRECONDITION/IDEMPOTENCY_MISMATCH; kept for 25 hours. An id that the tenant does not have is NOT_FOUND/ESCALATION_NOT_FOUND; a change that the state
