@@ -37,9 +37,15 @@ def brier(score: FloatArray, label: NDArray[np.bool_]) -> float:
 
 def calibration_error(score: FloatArray, label: NDArray[np.bool_]) -> float:
     """Return the expected calibration error over ten equally filled bins."""
-    bins = np.array_split(np.argsort(score, kind="stable"), BINS)
-    gaps = [len(part) * abs(score[part].mean() - label[part].mean()) for part in bins if len(part)]
-    return float(sum(gaps) / len(score))
+    return float(np.abs(np.bincount(bins_of(score), weights=score - label)).sum() / len(score))
+
+
+def bins_of(score: FloatArray) -> NDArray[np.int64]:
+    """Return which of ten equally filled bins each score is in."""
+    bins = np.empty(len(score), dtype=np.int64)
+    for number, part in enumerate(np.array_split(np.argsort(score, kind="stable"), BINS)):
+        bins[part] = number
+    return bins
 
 
 def wilson(successes: float, trials: float) -> list[float]:

@@ -6,10 +6,11 @@ import numpy as np
 
 from model.features import FloatArray
 from model.metrics import THRESHOLDS, auc, average_precision, brier, calibration_error, report
-from model.training.intervals import bootstrap, share_95
+from model.training.intervals import bootstrap, calibration_error_95, share_95
 from model.training.snapshots import Snapshot
 
-FIGURES = {"auc": auc, "average_precision": average_precision, "brier": brier, "calibration_error": calibration_error}
+DRAWN = {"auc": auc, "average_precision": average_precision, "brier": brier}
+FIGURES = {**DRAWN, "calibration_error": calibration_error}
 
 
 def evaluate(score: FloatArray, test: Snapshot, seed: int) -> dict[str, Any]:
@@ -17,7 +18,8 @@ def evaluate(score: FloatArray, test: Snapshot, seed: int) -> dict[str, Any]:
     found = report(score, test.churned)
     found["distinct_leads"] = len(np.unique(test.leads))
     found["mean_score"] = round(float(score.mean()), 4)
-    intervals = bootstrap(FIGURES, score, test.churned, test.leads, seed)
+    intervals = bootstrap(DRAWN, score, test.churned, test.leads, seed)
+    intervals["calibration_error"] = calibration_error_95(score, test.churned, test.leads, seed)
     found.update({f"{name}_95": interval for name, interval in intervals.items()})
     for threshold in THRESHOLDS:
         above = score > threshold

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import FloatArray
-from model.metrics import wilson
+from model.metrics import BINS, bins_of, wilson
 
 DRAWS = 200
 Figure = Callable[[FloatArray, NDArray[np.bool_]], float]
@@ -25,6 +25,27 @@ def bootstrap(
             for name, figure in figures.items():
                 found[name].append(figure(score[rows], label[rows]))
     return {name: middle_95(values) for name, values in found.items()}
+
+
+def calibration_error_95(
+    score: FloatArray, label: NDArray[np.bool_], leads: NDArray[np.int64], seed: int
+) -> list[float]:
+    """Return the 95 % interval of the calibration error, over draws of whole leads.
+
+    The middle of the draws' own errors would not hold the true one: of a model that is well calibrated the error is noise, and a draw adds as
+    much again. But it is no farther from the true one than the gaps of its bins are from theirs, all together; the draws say how far that is.
+    """
+    bins = bins_of(score)
+    error = score - label
+    gaps = _gaps(bins, error)
+    distances = [np.abs(_gaps(bins[rows], error[rows]) - gaps).sum() for rows in draws(leads, seed)]
+    found, distance = np.abs(gaps).sum(), np.quantile(distances, 0.95)
+    return [round(float(max(found - distance, 0.0)), 4), round(float(found + distance), 4)]
+
+
+def _gaps(bins: NDArray[np.int64], error: FloatArray) -> FloatArray:
+    """Return how far each bin's probabilities are off, weighted by its share of the rows."""
+    return np.bincount(bins, weights=error, minlength=BINS) / len(error)
 
 
 def draws(leads: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from model.features import FloatArray
 from model.metrics import auc
 from model.training.bg_nbd import BgNbd, Repeats, fit_bg_nbd
 from model.training.calibrate import calibrations, isotonic, logistic, platt
-from model.training.intervals import bootstrap, share_95
+from model.training.intervals import bootstrap, calibration_error_95, share_95
 
 
 def outcomes(rows: int, slope: float, intercept: float) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -137,3 +137,23 @@ def test_drawing_whole_leads_widens_an_interval() -> None:
         assert low < auc(raw, churned) < high
         width[name] = high - low
     assert width["together"] > 1.5 * width["apart"]
+
+
+def twice_each(seed: int, factor: float) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.int64]]:
+    """Return 500 leads' probabilities, each on two rows and too low by a factor, with outcomes, and which lead each row is of."""
+    draw = np.random.default_rng(seed)
+    truth, leads = draw.random(500), np.repeat(np.arange(500), 2)
+    return factor * truth[leads], draw.random(1_000) < truth[leads], leads
+
+
+@pytest.mark.parametrize(("factor", "calibration_error"), [(1.0, 0.0), (0.9, 0.05)])
+def test_the_calibration_error_s_interval_holds_the_true_one_of_nineteen_logs_in_twenty(
+    factor: float, calibration_error: float
+) -> None:
+    intervals = [calibration_error_95(*twice_each(seed, factor), seed) for seed in range(100)]
+    assert sum(low <= calibration_error <= high for low, high in intervals) >= 95
+
+
+def test_the_calibration_error_s_interval_tells_a_bad_calibration_from_a_good_one() -> None:
+    low, high = calibration_error_95(*twice_each(1, 0.5), 1)  # off by a quarter, as the mean probability is a half
+    assert 0.15 < low < 0.25 < high < 0.35
