@@ -41,14 +41,14 @@ def from_table(table: Any, horizon_days: int, seed: int, described: dict[str, An
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
         raise TrainingDataError(f"no column {', '.join(missing)} (a column may be empty, where it is unknown)")
+    if not len(table):
+        raise TrainingDataError("the table has no rows")
     faults: list[str] = []
     numeric = np.stack([_numbers(table, feature.name, faults) for feature in NUMERIC], axis=1)
     _check_ranges(numeric, faults)
     texts = [_texts(table, feature.name, faults) for feature in CATEGORIES]
     churned = _labels(table["label"], faults)
-    leads = (
-        np.unique(table["lead_id"].astype(str), return_inverse=True)[1] if "lead_id" in table else np.arange(len(table))
-    )
+    leads = _leads(table["lead_id"], faults) if "lead_id" in table else np.arange(len(table))
     day = _days(table["as_of"], faults) if "as_of" in table else None
     if faults:
         raise TrainingDataError("\n".join([f"{len(faults)} cells cannot be used", *faults[:SHOWN_FAULTS]]))
@@ -120,6 +120,12 @@ def _texts(table: Any, name: str, faults: list[str]) -> list[str]:
         if value and (len(value) > LONGEST_CATEGORY or not value.isprintable()):
             faults.append(f"row {row}, {name}: must be 1 to {LONGEST_CATEGORY} printable characters")
     return values
+
+
+def _leads(column: Any, faults: list[str]) -> Ints:
+    for row in np.flatnonzero(column.isna() | (column == "")):
+        faults.append(f"row {row + 1}, lead_id: must be set")
+    return np.unique([str(value) for value in column], return_inverse=True)[1]
 
 
 def _labels(column: Any, faults: list[str]) -> NDArray[np.bool_]:

@@ -48,6 +48,12 @@ def test_many_dates_are_put_together_to_periods_whose_outcomes_are_known_in_time
     assert (len(data.snapshots), data.gap_days) == (10, 59)
 
 
+@pytest.mark.parametrize("dates", [0, 8])
+def test_a_table_without_rows_is_refused(dates: int) -> None:
+    with pytest.raises(TrainingDataError, match="the table has no rows"):
+        from_table(table(dates=dates).head(0), 30, 7, {})
+
+
 def test_a_table_without_dates_is_dealt_by_lead() -> None:
     rows = table()
     rows["lead_id"] = [f"lead{place % 700}" for place in range(ROWS)]
@@ -68,10 +74,12 @@ def test_a_table_without_dates_is_dealt_by_lead() -> None:
         ("label", "perhaps", "row 3, label: 'perhaps' must be one of 0, 1, false, true, no, yes"),
         ("label", "", "row 3, label: '' must be one of"),
         ("as_of", "soon", "row 3, as_of: 'soon' is not a date"),
+        ("lead_id", "", "row 3, lead_id: must be set"),
+        ("lead_id", None, "row 3, lead_id: must be set"),
     ],
 )
 def test_a_bad_cell_is_named_by_row_and_column(column: str, value: str, fault: str) -> None:
-    rows = table(dates=8)
+    rows = table(dates=8).assign(lead_id=[f"lead{place}" for place in range(ROWS)])
     rows.loc[2, column] = value
     with pytest.raises(TrainingDataError) as error:
         from_table(rows, 28, 7, {})
