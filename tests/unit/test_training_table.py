@@ -8,6 +8,7 @@ import pytest
 
 from model.features import CATEGORIES, NUMERIC
 from model.training.errors import TrainingDataError
+from model.training.snapshots import UNTOLD
 from model.training.sufficient import check
 from model.training.table import from_table
 
@@ -102,6 +103,16 @@ def test_one_class_only_is_refused() -> None:
     rows["label"] = "0"
     with pytest.raises(TrainingDataError, match="0 churned and 750 stayed; at least 10 of each are needed"):
         check(from_table(rows, 28, 7, {}))
+
+
+def test_outcomes_that_were_not_known_on_the_test_day_are_nothing_to_learn_from() -> None:
+    data = from_table(table(dates=8), 28, 7, {})
+    late = {day: part._replace(told=np.where(part.churned, day + 200, UNTOLD)) for day, part in data.snapshots.items()}
+    with pytest.raises(TrainingDataError, match="the rows to train on: 0 churned and 750 stayed"):
+        check(data._replace(snapshots=late))
+    late = {day: part._replace(told=np.where(part.churned, day + 61, UNTOLD)) for day, part in data.snapshots.items()}
+    with pytest.raises(TrainingDataError, match=r"as it was known on day \d+: 0 churned and 250 stayed"):
+        check(data._replace(snapshots=late))
 
 
 @pytest.mark.parametrize(("rows", "enough"), [(1_330, True), (1_329, False)])
