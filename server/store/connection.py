@@ -18,9 +18,8 @@ Store: TypeAlias = Any
 OLDEST = 7
 CONNECT_SECONDS = 0.5
 COMMANDS_AT_ONCE = 32
-READS_AT_ONCE = (
-    8_192  # one a tenant that is followed, each for a second: those beyond would wait for the others, for nothing
-)
+# One a tenant that is followed, each for a second: those beyond would wait for the others, for nothing.
+READS_AT_ONCE = 8_192
 
 
 class StoreUnsafeError(Exception):
