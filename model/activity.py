@@ -20,6 +20,7 @@ from model.features import LARGEST, FloatArray
 DAY_MS = 86_400_000
 QUARTER_MS = DAY_MS // 4
 KEPT_DAYS = 90
+YOUNGEST_DAYS = 7  # whom nothing is known of for so long, training does not ask about
 NEVER = -1
 MOST_HUNDREDTHS = round(LARGEST * 100)  # of a day's amounts
 ANSWER_DAYS = 7  # a contact is answered by activity on its own day or on one of so many after it

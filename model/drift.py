@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import CATEGORIES, NUMERIC, FloatArray
+from model.activity import YOUNGEST_DAYS
+from model.features import CATEGORIES, NUMERIC, FloatArray, number_place
 
 Profile = Mapping[str, Mapping[str, Any]]
 Counts = dict[str, NDArray[np.int64]]
 SCORE = "score"
 BINS = 10
 SCORE_EDGES = [place / BINS for place in range(1, BINS)]
+RECENCY, TENURE = number_place("days_since_last_activity"), number_place("tenure_days")
 MOST_VALUES = 50  # of a category; the others are counted together
 SMALLEST_SHARE = 1e-4  # an empty bin would make the logarithm infinite
 
@@ -63,6 +65,20 @@ def counts_in(
         counts[category.name] = np.bincount(np.array(found, dtype=np.int64), minlength=len(places) + 1)
     counts[SCORE] = _in_bins(profile[SCORE], scores)
     return counts
+
+
+def asked_about(numeric: FloatArray, silence_days: int | None) -> NDArray[np.bool_]:
+    """Return which leads may be compared with the training snapshot: it has none that are silent for longer, or younger than a week.
+
+    Args:
+        numeric: Shape (n, k), in the order of the schema; NaN is unknown, and rules nobody out.
+        silence_days: The training's silence length; None when it chose by none.
+
+    """
+    if silence_days is None:
+        return np.ones(len(numeric), dtype=bool)
+    recency, tenure = numeric[:, RECENCY], numeric[:, TENURE]
+    return np.asarray(~((recency > silence_days) | (tenure < YOUNGEST_DAYS)))
 
 
 def psi(profile: Profile, counts: Mapping[str, NDArray[np.int64]]) -> dict[str, float]:

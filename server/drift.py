@@ -10,7 +10,7 @@ import numpy as np
 import structlog
 from redis.exceptions import RedisError
 
-from model.drift import SCORE, Counts, Profile, counts_in, psi
+from model.drift import SCORE, Counts, Profile, asked_about, counts_in, psi
 from model.features import UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS
 from model.scorer import Scorer
 from server.convert.model import DriftReport
@@ -55,7 +55,7 @@ class Drift:
         """Add what a model scored since the last time to the store's counts; return whether it was anything."""
         leads = await self._worker.run(model.sample.take) if model.sample else []
         if leads:
-            counts = await asyncio.to_thread(_counts, profile_of_model(model), leads)
+            counts = await asyncio.to_thread(_counts, profile_of_model(model), leads, _silence_days(model))
             await add_counts(self._client, tenant, model.scorer.version, counts)
         return bool(leads)
 
@@ -75,8 +75,16 @@ def profile_of_model(model: Model) -> Profile:
     return profile
 
 
-def _counts(profile: Profile, leads: list[ScoredLead]) -> Counts:
+def _silence_days(model: Model) -> int | None:
+    """Return the longest silence of the leads that a model was trained on; None when they were not chosen by it."""
+    silence = model.scorer.manifest.get("silence") if isinstance(model.scorer, Scorer) else None
+    return None if silence is None else int(silence["days"])
+
+
+def _counts(profile: Profile, leads: list[ScoredLead], silence_days: int | None) -> Counts:
     rows = b"".join(seen.numeric or UNKNOWN_NUMBERS for seen, _ in leads)
     categories = [seen.categories or UNKNOWN_CATEGORIES for seen, _ in leads]
     numeric = np.frombuffer(rows, dtype="<f8").reshape(len(leads), -1)
-    return counts_in(profile, numeric, categories, np.array([score for _, score in leads]))
+    scores = np.array([score for _, score in leads])
+    chosen = np.flatnonzero(asked_about(numeric, silence_days))
+    return counts_in(profile, numeric[chosen], [categories[place] for place in chosen], scores[chosen])

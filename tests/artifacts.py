@@ -36,11 +36,15 @@ def shifted(log_odds: float) -> tuple[str, Files]:
     return changed(change)
 
 
+SILENCE_DAYS = 42
+
+
 def profiled(leads: Snapshot) -> tuple[str, Files]:
     """Return an artifact that says it was trained on these leads."""
     scores = Scorer.load(SHIPPED).score(leads.numeric, leads.categories)
     profile = profile_of(leads.numeric, leads.categories, scores)
-    return changed(lambda manifest: manifest.update(profile=profile))
+    silence = {"days": SILENCE_DAYS, "horizon_days": 30, "returned": [], "silences": []}
+    return changed(lambda manifest: manifest.update(profile=profile, silence=silence))
 
 
 def pieces(files: Files, size: int = 100_000) -> Iterator[messages.UploadModelRequest]:

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.activity import KEPT_DAYS
+from model.activity import KEPT_DAYS, YOUNGEST_DAYS
 from model.features import FloatArray, number_place
 from model.snapshot import ACTIVE, features_at
 from model.training.history import History, Ints, days_so_far
 
-YOUNGEST_DAYS = 7
 LONGEST_STEP_DAYS = 30
 FIRST_DAY = KEPT_DAYS - 1  # earlier, the longest windows are not full
 CHUNK_LEADS = 2_000  # whose days are laid out at once

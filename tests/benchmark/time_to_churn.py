@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from model.activity import YOUNGEST_DAYS
 from model.features import CATEGORIES, NUMERIC, FloatArray
 from model.simulator import COUNTERS, Portfolio
 from model.snapshot import ACTIVE, AMOUNT, PURCHASES, features_at
@@ -23,7 +24,6 @@ from model.survival.cohort import Cohort, Durations, days_until_silence, joined,
 from model.survival.comparison import RANKING, RECENCY
 from model.survival.training import train_time_to_churn
 from model.training.card_times import MODELS
-from model.training.snapshots import YOUNGEST_DAYS
 
 SILENCE_DAYS, SEED, HELD_OUT = 90, 7, 4
 CUSTOMERS_AT_ONCE = 3_000

@@ -8,11 +8,11 @@ from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1 import decision_service_pb2 as messages
 from keepwell.v1 import decision_service_pb2_grpc
 
-from model.features import CATEGORIES, NUMERIC
+from model.features import CATEGORIES, NUMERIC, number_place
 from model.simulator import simulate
 from model.training.history import simulated
 from model.training.snapshots import Snapshot, snapshot
-from tests.artifacts import Models, changed, profiled
+from tests.artifacts import SILENCE_DAYS, Models, changed, profiled
 from tests.conftest import free_port, start_server
 
 A_MESSAGE = 16  # leads of one batch that are all in the sample
@@ -21,7 +21,7 @@ A_MESSAGE = 16  # leads of one batch that are all in the sample
 @pytest.fixture(scope="module")
 def leads() -> Snapshot:
     """Leads of one world on one day."""
-    return snapshot(simulated(simulate(4_000, 200, 5)), 150, horizon_days=30, silence_days=42)
+    return snapshot(simulated(simulate(4_000, 200, 5)), 150, horizon_days=30, silence_days=SILENCE_DAYS)
 
 
 def part(leads: Snapshot, first: int) -> Snapshot:
@@ -86,6 +86,19 @@ def test_leads_like_those_of_the_training_have_not_drifted(models: Models, portf
     assert len(drift.feature_psi) == len(NUMERIC) + len(CATEGORIES)
     assert max(drift.feature_psi.values()) < 0.1
     assert drift.score_psi < 0.1
+
+
+def test_leads_that_the_training_did_not_ask_about_are_no_drift(
+    models: Models, channel: grpc.Channel, tenant: str, leads: Snapshot
+) -> None:
+    others = part(leads, 1)
+    numeric = others.numeric.copy()
+    numeric[::2, number_place("days_since_last_activity")] = SILENCE_DAYS + 1
+    numeric[1::4, number_place("tenure_days")] = 6
+    Portfolio(channel, tenant, others._replace(numeric=numeric)).decide()
+    drift = models.get().drift
+    assert drift.leads == 240  # of 960, half are silent for too long and a quarter are too new
+    assert max(drift.feature_psi.values()) < 0.1 > drift.score_psi
 
 
 def test_a_feature_that_moved_is_seen_and_the_others_are_not(models: Models, portfolio: Portfolio) -> None:

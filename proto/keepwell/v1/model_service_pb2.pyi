@@ -172,7 +172,7 @@ class Drift(google.protobuf.message.Message):
     FEATURE_PSI_FIELD_NUMBER: builtins.int
     UNAVAILABLE_REASON_FIELD_NUMBER: builtins.int
     leads: builtins.int
-    """Over how many scored leads."""
+    """Over how many scored leads. Those silent for longer than the leads of the training, or younger than seven days, are not among them."""
     score_psi: builtins.float
     """Of the churn probability."""
     unavailable_reason: builtins.str
