@@ -1,6 +1,7 @@
 """A file of events as messages, each row checked."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from numbers import Number
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ def _checked_rows(
     missing = [column for column in (columns.lead, columns.time) if column not in table.columns]
     if missing:
         raise TableFileError(f"no column {', '.join(missing)}; the file has {', '.join(map(str, table.columns))}")
-    times = pd.to_datetime(table[columns.time], utc=True, errors="coerce", format="mixed")
+    times = times_in(table[columns.time])
     for index, row, time in zip(table.index, table.to_dict("records"), times, strict=True):
         place = index + 1
         if pd.isna(time):
@@ -107,6 +108,14 @@ def _checked_rows(
             yield f"row {place}, {error.violations[0].field}: {error.violations[0].description}"
         else:
             yield EventRow(place, row, event)
+
+
+def times_in(column: Any) -> Any:
+    """Return a column's times in UTC, NaT for what is none. Numbers are none: pandas would take seconds for nanoseconds, and so for 1970."""
+    import pandas as pd
+
+    texts = column.map(lambda cell: None if isinstance(cell, Number) else cell)
+    return pd.to_datetime(texts, utc=True, errors="coerce", format="mixed")
 
 
 def _event(

@@ -12,7 +12,7 @@ from model.events import CORE, EventType
 from model.training.dataset import Dataset, Progress, from_history
 from model.training.history import NO_CATEGORIES, History, LoggedEvent, Mark, logged
 from model.training.table import from_table
-from server.cli.event_table import Columns, EventRow, check_told, event_rows, faults_error
+from server.cli.event_table import Columns, EventRow, check_told, event_rows, faults_error, times_in
 from server.cli.lead_table import LeadTableError, categories_in
 from server.cli.table_file import TableFileError, read_table
 from server.convert.checks import instant_of
@@ -128,7 +128,7 @@ def _arrivals(table: Any, column: str) -> list[int]:
     if column not in table.columns:
         return [0] * len(table)
     given = table[column].replace("", None)
-    times = pd.to_datetime(given, utc=True, errors="coerce", format="mixed")
+    times = times_in(given)
     bad = np.flatnonzero(times.isna() & given.notna())
     if len(bad):
         raise TableFileError(f"row {bad[0] + 1}, {column}: {given.iloc[bad[0]]!r} is not a time")

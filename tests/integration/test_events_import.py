@@ -145,6 +145,18 @@ def test_a_row_without_a_lead_is_refused_and_one_without_a_type_takes_the_defaul
     assert "1 of 2 rows are not events; nothing was done\nrow 2, lead_id: must be 1 to 128 bytes" in output
 
 
+def test_a_number_is_no_time_as_nobody_says_what_it_counts(server: str, tenant: str, tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    rows = [
+        '{"occur_time": 1772463600, "lead_id": "a", "type": "login"}',
+        '{"occur_time": "2026-03-02", "lead_id": "a"}',
+    ]
+    file.write_text("\n".join(rows) + "\n")
+    code, output = run(server, tenant, file, "--default-type", "login")
+    assert code == 2
+    assert "1 of 2 rows are not events; nothing was done\nrow 1, occur_time: 1772463600 is not a time\n" in output
+
+
 def test_a_file_without_rows_still_needs_its_columns(server: str, tenant: str, tmp_path: Path) -> None:
     file = tmp_path / "e.csv"
     file.write_text("lead_id,when\n")

@@ -71,6 +71,14 @@ def test_a_log_ends_before_what_has_not_happened_yet(tmp_path: Path) -> None:
     assert dataset_of_log(file, options, 30, 42, say_nothing).end == 301  # 29 October; 1 January is day 0
 
 
+def test_a_number_is_no_time_of_arrival(tmp_path: Path) -> None:
+    file = tmp_path / "log.parquet"
+    log = pd.read_csv(small_log(tmp_path))
+    log.assign(receive_time=1_758_787_200).to_parquet(file)
+    with pytest.raises(TableFileError, match=r"row 1, receive_time: .*1758787200.* is not a time"):
+        dataset_of_log(file, LogOptions(COLUMNS), 30, 42, say_nothing)
+
+
 def test_an_event_that_the_log_has_twice_counts_once(tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
     small_log(tmp_path, "anna,2025-09-26,inquiry,,2025-09-26", "anna,2025-09-25,inquiry,,2025-09-25")
