@@ -20,6 +20,7 @@ from server.tethered import tethered
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 STEADY_SECONDS = 30.0  # a process that lived so long is none of those that die again and again
 STOPS = (signal.SIGTERM, signal.SIGINT)
+CLOSING_SECONDS = 10.0  # after the drain, with a store that does not answer
 log = structlog.get_logger()
 
 
@@ -74,9 +75,12 @@ def tell(process: Process, number: signal.Signals) -> None:
 class Processes:
     """So many serving processes, which take their settings from the environment."""
 
-    def __init__(self, count: int, environment: Mapping[str, str], died: Callable[[int], None]) -> None:
+    def __init__(
+        self, count: int, environment: Mapping[str, str], drain_seconds: float, died: Callable[[int], None]
+    ) -> None:
         self._count = count
         self._environment = environment
+        self._stop_seconds = drain_seconds + CLOSING_SECONDS
         self._died = died  # told the id of a process that did
         self._running: set[Process] = set()
         self._ready: set[Process] = set()  # of these
@@ -97,9 +101,16 @@ class Processes:
     def _pass_on(self, number: signal.Signals) -> None:
         if number in STOPS:
             self._stopping.set()
+            asyncio.get_running_loop().call_later(self._stop_seconds, self._kill_who_is_left)
         # To reload, one that is still starting has no need, and would die of it.
         for process in self._running if number in STOPS else self._ready:
             tell(process, number)
+
+    def _kill_who_is_left(self) -> None:
+        """End what hangs: it would keep the service from ending, and what comes after it from starting."""
+        for process in self._running:
+            log.error("process_killed", pid=process.pid)
+            tell(process, signal.SIGKILL)
 
     async def _start(self) -> tuple[Process, bool]:
         """Return a new process, and whether it says that it is ready; else it has ended, or soon will have."""

@@ -106,7 +106,8 @@ def run_many(settings: Settings) -> int:
             store_of(settings) as url,
         ):
             own = {"KEEPWELL_LISTEN": listen, "KEEPWELL_REDIS_URL": url, **shared.variables}
-            processes = Processes(settings.processes, {**os.environ, **_variables(settings), **own}, shared.died)
+            environment = {**os.environ, **_variables(settings), **own}
+            processes = Processes(settings.processes, environment, settings.drain_seconds, shared.died)
             return asyncio.run(processes.run(lambda: _say_ready(listen)))
     except (PortTakenError, PageTakenError, OSError) as error:
         return _cannot_serve(error)

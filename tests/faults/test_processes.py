@@ -131,6 +131,16 @@ def test_a_stop_between_death_and_replacement_is_a_stop(two: Running, tmp_path: 
 
 
 @pytest.mark.timeout(PATIENCE_SECONDS)
+def test_a_process_that_hangs_does_not_keep_the_service_from_ending(two: Running, tmp_path: Path) -> None:
+    processes = psutil.Process(two.process.pid).children(recursive=True)
+    hanging = serving(two)[0]
+    hanging.suspend()
+    assert two.stop() == 9  # its drain of ten seconds, and ten to close
+    assert logged(tmp_path, "process_killed") == 1
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
 def test_a_stop_while_replacements_start_is_a_stop(two: Running) -> None:
     killed = serving(two)
     for process in killed:
