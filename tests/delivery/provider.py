@@ -45,7 +45,7 @@ class Provider:
         self.asked: list[Asked] = []
         self.answers: list[Answer | str] = []
         self.usual = Answer(body={})
-        self.on_request: Callable[[], None] = lambda: None
+        self.on_request: Callable[[], object] = lambda: None
         self._released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True

@@ -1,4 +1,10 @@
+import pytest
 from keepwell.v1.decision_pb2 import INTERVENTION_CHANNEL_EMAIL as EMAIL
+from keepwell.v1.decision_pb2 import INTERVENTION_CHANNEL_SMS as SMS
+from keepwell.v1.decision_pb2 import InterventionChannel
+from keepwell.v1.lead_pb2 import CONSENT_STATE_WITHDRAWN
+from keepwell.v1.lead_service_pb2 import SetConsentRequest
+from keepwell_client import Client
 
 from tests.conftest import free_port
 from tests.delivery.desk import Desk
@@ -90,6 +96,25 @@ def test_an_address_with_a_line_break_is_refused_rather_than_obeyed(mailing: Des
     assert mailing.deliver(decision) is None
     assert mailing.ended(decision) == ("failed", "smtp: not an address that can be mailed", False)
     assert mailbox.mails == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "mails", "ended"),
+    [(EMAIL, 0, ("failed", "consent withdrawn", False)), (SMS, 1, ("sent", "", True))],
+    ids=["this channel", "another"],
+)
+def test_a_lead_that_withdraws_its_consent_while_a_mail_waits_is_not_mailed(
+    mailing: Desk, mailbox: Mailbox, channel: InterventionChannel.ValueType, mails: int, ended: tuple[str, str, bool]
+) -> None:
+    mailbox.rcpt_answers = ["451 4.7.1 greylisted"]
+    decision = mailing.decide()
+    assert mailing.deliver(decision) == 5.0
+    with Client(mailing.address, mailing.tenant) as client:
+        client.set_consent(SetConsentRequest(lead_id="lead", channel=channel, state=CONSENT_STATE_WITHDRAWN))
+    assert mailing.deliver(decision, 2) is None
+    assert len(mailbox.mails) == mails
+    assert mailing.ended(decision) == ended
+    assert mailing.used("email_daily") == mails
 
 
 def test_attempts_are_counted_and_end(mailing: Desk, mailbox: Mailbox) -> None:

@@ -15,7 +15,7 @@ from keepwell.v1.decision_pb2 import (
 )
 from standardwebhooks.webhooks import Webhook
 
-from tests.conftest import free_port
+from tests.conftest import free_port, start_server
 from tests.delivery.desk import SECRET, Desk
 from tests.delivery.provider import DROP, DROP_HALF_WAY, HANG, Answer, Provider
 
@@ -234,6 +234,18 @@ def test_addresses_can_be_looked_up(sms: Desk, provider: Provider) -> None:
     assert provider.asked[2].form["To"] == "+15005550009"
 
 
+def test_a_service_that_is_away_before_a_text_keeps_it_from_being_sent(sms: Desk, provider: Provider) -> None:
+    decision = sms.only(INTERVENTION_CHANNEL_SMS)
+    address, sms.address = sms.address, f"127.0.0.1:{free_port()}"
+    (sms.folder / "people.csv").write_text("lead_id,sms\nlead,+15005550006\n")
+    sms.settings["addresses"] = {"kind": "csv", "path": "people.csv"}
+    assert sms.deliver(decision) == 5.0
+    assert provider.asked == []
+    sms.address = address
+    assert sms.deliver(decision, 2) is None
+    assert sms.ended(decision) == ("sent", "", True)
+
+
 def test_a_redelivery_for_the_last_time_is_accounted_for(sms: Desk, provider: Provider) -> None:
     provider.answers = [Answer(503)]
     decision = sms.only(INTERVENTION_CHANNEL_SMS)
@@ -241,11 +253,13 @@ def test_a_redelivery_for_the_last_time_is_accounted_for(sms: Desk, provider: Pr
     assert sms.ended(decision) == ("failed", "given up after 1 attempts, twilio: 503", False)
 
 
-def test_a_service_that_is_away_learns_of_the_outcome_later(sms: Desk, provider: Provider) -> None:
+def test_a_service_that_is_away_when_the_text_was_sent_learns_of_the_outcome_later(
+    sms: Desk, provider: Provider, store_url: str
+) -> None:
     decision = sms.only(INTERVENTION_CHANNEL_SMS)
-    address, sms.address = sms.address, f"127.0.0.1:{free_port()}"
-    (sms.folder / "people.csv").write_text("lead_id,sms\nlead,+15005550006\n")
-    sms.settings["addresses"] = {"kind": "csv", "path": "people.csv"}
+    ending = start_server("--redis-url", store_url, environment={"KEEPWELL_REVIEWS": "false"})
+    provider.on_request = ending.stop
+    address, sms.address = sms.address, ending.address
     assert sms.deliver(decision) is not None
     assert not sms.entry(key_of(decision)).reported
     sms.address = address

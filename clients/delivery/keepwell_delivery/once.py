@@ -34,6 +34,7 @@ class Once:
         journal: What was begun before.
         templates: What to say.
         addresses: Whom to say it to.
+        consent: Raises a DeliveryError when the lead of a job does not want it any more, or nobody knows.
         withdraw: Told of a job whose lead wants no more on its channel, before the job ends.
         clock: The time, in seconds since 1970.
 
@@ -45,6 +46,7 @@ class Once:
         journal: Journal,
         templates: Templates,
         addresses: Addresses,
+        consent: Callable[[Job], Awaitable[None]],
         withdraw: Callable[[Job], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
@@ -52,6 +54,7 @@ class Once:
         self._journal = journal
         self._templates = templates
         self._addresses = addresses
+        self._consent = consent
         self._withdraw = withdraw
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -93,6 +96,8 @@ class Once:
         """Return how the contact ended after one more attempt; an earlier one may have been sent if it `is_uncertain`."""
         try:
             contact = await self._contact(job)
+            if job.has_outcome:
+                await self._consent(job)
             await self._send(job, contact, entry)
         except TryLaterError as error:
             return await self._later(job, error, entry, is_last=is_last, is_uncertain=is_uncertain)

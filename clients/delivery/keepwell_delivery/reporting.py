@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import structlog
 from google.rpc.code_pb2 import Code
-from keepwell.v1.decision_pb2 import InterventionChannel
 from keepwell.v1.lead_pb2 import CONSENT_STATE_WITHDRAWN
 from keepwell.v1.lead_service_pb2 import SetConsentRequest
 from keepwell.v1.outcome_service_pb2 import Outcome
 from keepwell_client import AsyncClient, KeepwellError, RetryLaterError
 
+from keepwell_delivery.consent import channel_of
 from keepwell_delivery.job import Job
 from keepwell_delivery.journal import Journal
 from keepwell_delivery.metrics import OUTCOMES
@@ -66,9 +66,8 @@ class Reporter:
             RetryLaterError: The service did not take it.
 
         """
-        channel = InterventionChannel.Value(f"INTERVENTION_CHANNEL_{job.facts['channel'].upper()}")
         request = SetConsentRequest(
-            lead_id=job.lead_id, channel=channel, state=CONSENT_STATE_WITHDRAWN, source="provider"
+            lead_id=job.lead_id, channel=channel_of(job), state=CONSENT_STATE_WITHDRAWN, source="provider"
         )
         try:
             await self._keepwell.set_consent(request)

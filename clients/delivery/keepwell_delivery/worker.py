@@ -14,6 +14,7 @@ from keepwell_client import EARLIEST, AsyncClient
 
 from keepwell_delivery.addresses import open_addresses
 from keepwell_delivery.config import Config
+from keepwell_delivery.consent import Consent
 from keepwell_delivery.deliverer import MAX_ATTEMPTS, Deliverer
 from keepwell_delivery.escalations import Notifier
 from keepwell_delivery.journal import Journal
@@ -56,9 +57,8 @@ async def deliverer(
         journal.forget(clock() - config.keep_days * DAY_SECONDS)
         reporter = Reporter(keepwell, journal)
         await reporter.report_left_over()
-        yield Deliverer(
-            channels, notices, Once(config, journal, templates, addresses, reporter.withdraw, clock), reporter
-        )
+        once = Once(config, journal, templates, addresses, Consent(keepwell).check, reporter.withdraw, clock)
+        yield Deliverer(channels, notices, once, reporter)
 
 
 async def work(
