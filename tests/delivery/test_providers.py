@@ -192,6 +192,32 @@ def test_a_device_that_is_gone_gives_the_contact_back(push: Desk, provider: Prov
     assert push.ended(decision) == ("failed", "fcm: 404 UNREGISTERED", False)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"error": "upstream"}, {"error": {"details": ["upstream"]}}, {"error": {"details": 7, "status": 7}}, ["upstream"]],
+    ids=["a text", "a list of texts", "numbers", "a list"],
+)
+def test_a_gateway_that_answers_in_a_form_of_its_own_is_asked_again(
+    push: Desk, provider: Provider, body: object
+) -> None:
+    provider.answers.append(Answer(503, body))
+    decision = push.only(INTERVENTION_CHANNEL_PUSH)
+    assert push.deliver(decision) == 5.0
+    provider.answers = [Answer(body={"access_token": "t7", "expires_in": 3_600, "token_type": "Bearer"})]
+    assert push.deliver(decision, 2) is None
+    assert push.ended(decision) == ("sent", "", True)
+
+
+@pytest.mark.parametrize("body", [["queued"], "queued", None], ids=["a list", "a text", "null"])
+def test_a_provider_that_took_it_delivered_it_whatever_else_it_says(
+    sms: Desk, provider: Provider, body: object
+) -> None:
+    provider.usual = Answer(201, body)
+    decision = sms.only(INTERVENTION_CHANNEL_SMS)
+    assert sms.deliver(decision) is None
+    assert sms.ended(decision) == ("sent", "", True)
+
+
 def test_a_quota_that_is_used_up_is_waited_for_a_minute(push: Desk, provider: Provider) -> None:
     provider.answers.append(fcm_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"))
     assert push.deliver(push.only(INTERVENTION_CHANNEL_PUSH)) == 60.0

@@ -91,8 +91,7 @@ class LookedUpAddresses:
             check(answer, "addresses")
         except UncertainError as error:
             raise TryLaterError(error.detail) from error  # asking again does no harm
-        body = json_of(answer)
-        return str(body.get("address") or "") if isinstance(body, dict) else ""
+        return str(json_of(answer).get("address") or "")
 
     async def close(self) -> None:
         """Close connections."""

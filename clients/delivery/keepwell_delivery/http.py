@@ -89,9 +89,14 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def json_of(answer: httpx.Response) -> Any:
-    """Return the answer's body; an empty object when it is not JSON."""
+def json_of(answer: httpx.Response) -> dict[str, Any]:
+    """Return the answer's body; an empty object when it is something else, such as a gateway's page."""
     try:
-        return answer.json()
+        return as_object(answer.json())
     except ValueError:
         return {}
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """Return a JSON object; an empty one when the value is something else."""
+    return value if isinstance(value, dict) else {}

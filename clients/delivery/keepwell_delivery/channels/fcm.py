@@ -11,7 +11,7 @@ from google.oauth2.service_account import Credentials
 
 from keepwell_delivery.config import FcmSettings
 from keepwell_delivery.contact import Contact
-from keepwell_delivery.http import check, client, json_of, send
+from keepwell_delivery.http import as_object, check, client, json_of, send
 from keepwell_delivery.receipt import TryLaterError
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -80,7 +80,7 @@ def _error_code(answer: httpx.Response) -> str:
     """Return FCM's own code, which says more than the status: UNREGISTERED and a wrong project are both 404."""
     if answer.is_success:
         return ""
-    body = json_of(answer)
-    error = body.get("error", {}) if isinstance(body, dict) else {}
-    codes = [detail["errorCode"] for detail in error.get("details", []) if "errorCode" in detail]
-    return str(codes[0] if codes else error.get("status", ""))
+    error = as_object(json_of(answer).get("error"))  # a gateway before Firebase may put a text there
+    details = error.get("details")
+    given = [as_object(each).get("errorCode") for each in details] if isinstance(details, list) else []
+    return next((code for code in (*given, error.get("status")) if isinstance(code, str)), "")

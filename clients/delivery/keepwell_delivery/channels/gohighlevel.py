@@ -8,7 +8,7 @@ from aiolimiter import AsyncLimiter
 
 from keepwell_delivery.config import GoHighLevelSettings, TaskSettings, WorkflowSettings
 from keepwell_delivery.contact import Contact
-from keepwell_delivery.http import check, client, json_of, send
+from keepwell_delivery.http import as_object, check, client, json_of, send
 from keepwell_delivery.receipt import RefusedError
 
 PROVIDER = "gohighlevel"
@@ -83,7 +83,7 @@ class TaskChannel:
             **self._assigned_to,
         }
         answer = json_of(await self._api.post(contact, "tasks", task))
-        return str(answer.get("task", answer).get("id", ""))
+        return str(as_object(answer.get("task", answer)).get("id", ""))
 
     async def close(self) -> None:
         """Close connections."""

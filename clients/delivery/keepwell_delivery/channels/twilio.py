@@ -40,7 +40,7 @@ class TwilioChannel:
             data={"To": contact.address, "Body": contact.wording.text, **self._sender},
         )
         body = json_of(answer)
-        code = body.get("code") if isinstance(body, dict) else None
+        code = body.get("code")
         if code == OPTED_OUT:
             raise RefusedError(f"twilio: {OPTED_OUT}", opted_out=True)
         check(answer, "twilio", str(code or ""))
