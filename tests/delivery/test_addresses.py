@@ -60,7 +60,12 @@ async def test_a_file_that_changes_is_read_again_and_a_broken_one_is_waited_for(
 
 @pytest.mark.parametrize(
     ("data", "fault"),
-    [(b"name,email\n", "must have a column lead_id"), (b"", "must have a column lead_id"), (None, "No such file")],
+    [
+        (b"name,email\n", "must have a column lead_id"),
+        (b"", "must have a column lead_id"),
+        (None, "No such file"),
+        (b'lead_id,email\nanna,"' + b"a@example.org\n" * 10_000, "field larger than field limit"),
+    ],
 )
 def test_a_file_that_cannot_be_used_ends_the_start(tmp_path: Path, data: bytes | None, fault: str) -> None:
     path = tmp_path / "people.csv"

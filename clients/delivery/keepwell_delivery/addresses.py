@@ -46,14 +46,14 @@ class FileAddresses:
         self._rows: dict[str, dict[str, str]] = {}
         try:
             self._refresh()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise ConfigError(f"{path}: {error}") from error
 
     async def find(self, lead_id: str, name: str) -> str:
         """Return a lead's address."""
         try:
             await asyncio.to_thread(self._refresh)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise TryLaterError(f"addresses: {type(error).__name__}") from error
         return self._rows.get(lead_id, {}).get(name) or ""
 

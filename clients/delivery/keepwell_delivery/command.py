@@ -30,8 +30,7 @@ def deliver(
             Templates(settings.templates)
             return
         if metrics_listen:
-            host, _, port = metrics_listen.rpartition(":")
-            start_http_server(int(port), host)
+            _publish_metrics(metrics_listen)
         asyncio.run(_run(settings, server, subscription, tenant))
     except (ConfigError, TemplatesError) as error:
         typer.echo(str(error), err=True)
@@ -39,6 +38,14 @@ def deliver(
     except KeepwellError as error:
         typer.echo(f"{server}: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+def _publish_metrics(listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    try:
+        start_http_server(int(port), host)
+    except (OSError, OverflowError, ValueError) as error:  # in use, beyond 65535, no number
+        raise ConfigError(f"--metrics-listen {listen}: must be HOST:PORT that nobody listens on ({error})") from error
 
 
 async def _run(config: Config, server: str, subscription: str, tenant: str) -> None:

@@ -23,7 +23,7 @@ class ConfigError(Exception):
     """The configuration is wrong; one line for each fault, with its path."""
 
 
-def _secret(value: Any) -> str:
+def _secret(value: Any, info: ValidationInfo) -> str:
     kind, _, name = str(value).partition(":")
     if kind == "env":
         if name not in os.environ:
@@ -31,9 +31,11 @@ def _secret(value: Any) -> str:
         return os.environ[name]
     if kind == "file":
         try:
-            return Path(name).read_text().strip()
+            return _beside(Path(name), info).read_text().strip()
         except OSError as error:
             raise ValueError(f"{name}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name}: is no text in UTF-8") from error
     raise ValueError("must be env:NAME or file:PATH, so that the file holds no secret")
 
 
@@ -220,6 +222,8 @@ def load(path: Path) -> Config:
         return Config.model_validate(document, context=path.parent)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no text in UTF-8") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {error}") from error
     except ValidationError as error:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import structlog
 from google.protobuf.duration_pb2 import Duration
@@ -13,7 +15,7 @@ from keepwell.v1.feed_service_pb2 import FeedFilter, FeedGap, SubscribeRequest
 from keepwell_client import EARLIEST, AsyncClient
 
 from keepwell_delivery.addresses import open_addresses
-from keepwell_delivery.config import Config
+from keepwell_delivery.config import Config, ConfigError
 from keepwell_delivery.consent import Consent
 from keepwell_delivery.deliverer import MAX_ATTEMPTS, Deliverer
 from keepwell_delivery.escalations import Notifier
@@ -52,7 +54,7 @@ async def deliverer(
         notices = {target: open_channel(settings, config) for target, settings in config.escalations.items()}
         for notice in notices.values():
             stack.push_async_callback(notice.close)
-        journal = Journal(config.journal)
+        journal = _journal(config.journal)
         stack.callback(journal.close)
         journal.forget(clock() - config.keep_days * DAY_SECONDS)
         reporter = Reporter(keepwell, journal)
@@ -95,6 +97,13 @@ async def work(
         finally:
             following.cancel()
             await notifier.finish()
+
+
+def _journal(path: Path) -> Journal:
+    try:
+        return Journal(path)
+    except sqlite3.Error as error:
+        raise ConfigError(f"journal: {path}: {error}") from error
 
 
 def _missed(gap: FeedGap) -> None:
