@@ -58,6 +58,12 @@ def test_closing_the_client_ends_what_watches_in_another_thread(server: str, ten
         assert watching.result(timeout=10) is None
 
 
+def test_closing_the_client_ends_a_watch_that_waits_for_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client("127.0.0.1:1")
+    monkeypatch.setattr(time, "sleep", lambda _: client.close())
+    assert list(client.watch()) == []
+
+
 async def test_closing_the_client_ends_what_watches_in_another_task(server: str, tenant: str) -> None:
     client = AsyncClient(server, tenant)
     made = await client.decide(DecideRequest(lead_id="lead", churn_probability=0.5))

@@ -1,7 +1,8 @@
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -162,3 +163,28 @@ def test_a_worker_lives_through_a_restart_and_every_decision_is_handled(tmp_path
     assert unacknowledged(address, "") == (0, 0)
     assert servers[0].stop() == 0
     store.stop()
+
+
+def test_closing_the_client_ends_what_works_in_another_thread(server: str, tenant: str) -> None:
+    client = Client(server, tenant)
+    client.decide(DecideRequest(lead_id="lead", churn_probability=0.5))
+    came = Event()
+    with ThreadPoolExecutor(1) as threads:
+        working = threads.submit(client.work, MAIL, lambda _: came.set())
+        assert came.wait(10)
+        client.close()
+        assert working.result(timeout=10) is None
+
+
+async def test_closing_the_client_ends_what_works_in_another_task(server: str, tenant: str) -> None:
+    client = AsyncClient(server, tenant)
+    await client.decide(DecideRequest(lead_id="lead", churn_probability=0.5))
+    came = asyncio.Event()
+
+    async def handle(_: Delivery) -> None:
+        came.set()
+
+    working = asyncio.create_task(client.work(MAIL, handle))
+    await came.wait()
+    await client.close()
+    await asyncio.wait_for(working, 10)

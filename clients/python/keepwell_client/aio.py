@@ -91,7 +91,7 @@ class AsyncClient:
         self.leads = cast("LeadServiceAsyncStub", LeadServiceStub(self.channel))
         self.outcomes = cast("OutcomeServiceAsyncStub", OutcomeServiceStub(self.channel))
         self.escalations = cast("EscalationServiceAsyncStub", EscalationServiceStub(self.channel))
-        self._closed = False
+        self.is_closed = False
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -104,8 +104,8 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; what watches in other tasks ends, and a call under way is cancelled."""
-        self._closed = True
+        """Close the connection; what watches or works in other tasks ends, and a call under way is cancelled."""
+        self.is_closed = True
         await self.channel.close()
 
     async def call(
@@ -217,7 +217,7 @@ class AsyncClient:
         loop = asyncio.get_running_loop()
         tokens = tokens or MemoryTokenStore()
         reconnect = Reconnect(patience_seconds, loop.time())
-        while True:
+        while not self.is_closed:
             request = watch_request(feed_filter, start, await asyncio.to_thread(tokens.load), heartbeat_seconds)
             reconnect.opened(loop.time())
             call = self.feed.WatchDecisions(request, timeout=STREAM_SECONDS, metadata=self.metadata)
@@ -232,13 +232,12 @@ class AsyncClient:
                 failure = error_of_call(error)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
-                if not self._closed or (task and task.cancelling()):
+                if not self.is_closed or (task and task.cancelling()):
                     raise  # the caller's own; otherwise closing the channel has cancelled the call
             finally:
                 call.cancel()
-            if self._closed:
-                return
-            await asyncio.sleep(reconnect.delay(failure, loop.time()))
+            if not self.is_closed:
+                await asyncio.sleep(reconnect.delay(failure, loop.time()))
 
     def worker(
         self,

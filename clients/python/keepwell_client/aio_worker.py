@@ -55,7 +55,7 @@ class AsyncWorker:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Handle deliveries; return when stopped, after what was in hand is done and settled.
+        """Handle deliveries; return when stopped, after what was in hand is done and settled, or when the client is closed.
 
         Raises:
             KeepwellError: The service refuses the subscription, or was away for too long.
@@ -73,7 +73,7 @@ class AsyncWorker:
     async def _receive(self, handling: set[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
         reconnect = Reconnect(self._patience_seconds, loop.time())
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._client.is_closed):
             reconnect.opened(loop.time())
             call = self._client.feed.Subscribe(self._request, timeout=STREAM_SECONDS, metadata=self._client.metadata)
             failure = None
@@ -86,9 +86,13 @@ class AsyncWorker:
                         task.add_done_callback(handling.discard)
             except grpc.RpcError as error:
                 failure = error_of_call(error)
+            except asyncio.CancelledError:
+                current = asyncio.current_task()
+                if not self._client.is_closed or (current and current.cancelling()):
+                    raise  # the caller's own; otherwise closing the channel has cancelled the call
             finally:
                 call.cancel()
-            if not self._stopping.is_set():
+            if not (self._stopping.is_set() or self._client.is_closed):
                 await asyncio.sleep(reconnect.delay(failure, loop.time()))
 
     async def _next(self, call: aio.UnaryStreamCall[SubscribeRequest, SubscribeResponse]) -> SubscribeResponse | None:
@@ -132,6 +136,10 @@ class AsyncWorker:
     async def _tell(
         self, request: AcknowledgeRequest | RejectRequest, settlements: Settlements, reconnect: Reconnect
     ) -> None:
+        if self._client.is_closed:
+            log.warning(UNSETTLED, len(request.delivery_ids), "the client is closed")
+            settlements.told(request)
+            return
         loop = asyncio.get_running_loop()
         reconnect.opened(loop.time())
         try:

@@ -86,7 +86,7 @@ class Client:
         self.leads = LeadServiceStub(self.channel)
         self.outcomes = OutcomeServiceStub(self.channel)
         self.escalations = EscalationServiceStub(self.channel)
-        self._closed = False
+        self.is_closed = False
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -99,8 +99,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; what watches in other threads ends, and a call under way is cancelled."""
-        self._closed = True
+        """Close the connection; what watches or works in other threads ends, and a call under way is cancelled."""
+        self.is_closed = True
         self.channel.close()
 
     def call(
@@ -208,7 +208,7 @@ class Client:
         """
         tokens = tokens or MemoryTokenStore()
         reconnect = Reconnect(patience_seconds, time.monotonic())
-        while True:
+        while not self.is_closed:
             request = watch_request(feed_filter, start, tokens.load(), heartbeat_seconds)
             reconnect.opened(time.monotonic())
             call = self.feed.WatchDecisions(request, timeout=STREAM_SECONDS, metadata=self.metadata)
@@ -222,9 +222,8 @@ class Client:
                 failure = error_of_call(error)
             finally:
                 call.cancel()
-            if self._closed:
-                return
-            time.sleep(reconnect.delay(failure, time.monotonic()))
+            if not self.is_closed:
+                time.sleep(reconnect.delay(failure, time.monotonic()))
 
     def worker(
         self,

@@ -52,7 +52,7 @@ class Worker:
         self._cancel()
 
     def run(self) -> None:
-        """Handle deliveries; return when stopped, after what was in hand is done and settled.
+        """Handle deliveries; return when stopped, after what was in hand is done and settled, or when the client is closed.
 
         Raises:
             KeepwellError: The service refuses the subscription, or was away for too long.
@@ -69,7 +69,7 @@ class Worker:
 
     def _receive(self, handlers: ThreadPoolExecutor) -> None:
         reconnect = Reconnect(self._patience_seconds, time.monotonic())
-        while True:
+        while not self._client.is_closed:
             reconnect.opened(time.monotonic())
             call = self._client.feed.Subscribe(self._request, timeout=STREAM_SECONDS, metadata=self._client.metadata)
             self._cancel = call.cancel
@@ -85,7 +85,8 @@ class Worker:
                 failure = error_of_call(error)
             if self._stopping:
                 return
-            time.sleep(reconnect.delay(failure, time.monotonic()))
+            if not self._client.is_closed:
+                time.sleep(reconnect.delay(failure, time.monotonic()))
 
     def _handle(self, delivery: Delivery) -> None:
         try:
@@ -115,6 +116,10 @@ class Worker:
     def _tell(
         self, request: AcknowledgeRequest | RejectRequest, settlements: Settlements, reconnect: Reconnect
     ) -> None:
+        if self._client.is_closed:
+            log.warning(UNSETTLED, len(request.delivery_ids), "the client is closed")
+            settlements.told(request)
+            return
         reconnect.opened(time.monotonic())
         try:
             if isinstance(request, AcknowledgeRequest):
