@@ -1,13 +1,19 @@
+import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from keepwell.v1.decision_pb2 import Features
 from keepwell.v1.decision_service_pb2 import DecideRequest
+from keepwell.v1.feed_service_pb2 import ListSubscriptionsRequest
 from keepwell.v1.lead_pb2 import LeadProfile
 from keepwell_client import Client
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "python" / "examples"
+README = EXAMPLES.parents[2] / "README.md"
 ANYTIME = LeadProfile(time_zone="Europe/Paris")
 
 
@@ -68,3 +74,20 @@ def test_an_escalation_is_taken_and_closed(server: str, tenant: str) -> None:
         "ESCALATION_STATE_ACKNOWLEDGED by dana",
         "ESCALATION_STATE_RESOLVED",
     ]
+
+
+def test_the_readme_s_samples_run_one_after_the_other_as_they_stand(server: str, tenant: str) -> None:
+    deciding, recording, working, reporting = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for sample in (deciding.replace("127.0.0.1:50051", f'{server}", "{tenant}'), recording, reporting):
+        exec(sample, names)
+    assert names["answer"].accepted == 1
+    assert [ack.status.code for ack in names["acks"]] == [0]
+    with ThreadPoolExecutor(1) as threads:
+        endless = threads.submit(exec, working, names)
+        while (
+            not names["client"].call(names["client"].feed.ListSubscriptions, ListSubscriptionsRequest()).subscriptions
+        ):
+            time.sleep(0.01)  # the test's timeout ends it
+        names["client"].close()
+        assert endless.result(timeout=10) is None
