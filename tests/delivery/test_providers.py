@@ -272,6 +272,15 @@ def test_a_service_that_is_away_before_a_text_keeps_it_from_being_sent(sms: Desk
     assert sms.ended(decision) == ("sent", "", True)
 
 
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 5.0), (2, 10.0), (6, 160.0), (7, 300.0), (99, 300.0)], ids=str)
+def test_a_look_up_that_fails_again_is_tried_later_each_time_until_the_contact_has_expired(
+    sms: Desk, provider: Provider, attempt: int, seconds: float
+) -> None:
+    sms.settings["addresses"] = {"kind": "http", "url": f"{provider.url}/people/{{lead_id}}"}
+    provider.usual = Answer(503)
+    assert sms.deliver(sms.only(INTERVENTION_CHANNEL_SMS), attempt) == seconds
+
+
 def test_a_redelivery_for_the_last_time_is_accounted_for(sms: Desk, provider: Provider) -> None:
     provider.answers = [Answer(503)]
     decision = sms.only(INTERVENTION_CHANNEL_SMS)

@@ -50,7 +50,8 @@ class Deliverer:
         outcomes: dict[str, bytes] = {}
         for job in self._jobs(delivery.decision):
             try:
-                entry = await self._once.carry_out(job, is_last=delivery.attempt >= MAX_ATTEMPTS)
+                tried, is_last = delivery.attempt - 1, delivery.attempt >= MAX_ATTEMPTS
+                entry = await self._once.carry_out(job, tried=tried, is_last=is_last)
             except RetryLaterError as error:
                 waits.append(error.seconds)
                 continue

@@ -59,11 +59,12 @@ class Once:
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def carry_out(self, job: Job, *, is_last: bool) -> Entry:
+    async def carry_out(self, job: Job, *, tried: int = 0, is_last: bool) -> Entry:
         """Return how the contact ended, now or before.
 
         Args:
             job: The contact.
+            tried: How often it came before; what fails before its first send is tried later each time.
             is_last: It will not come again, so it ends now.
 
         Raises:
@@ -73,9 +74,9 @@ class Once:
         # A notice is asked for by its decision and by the stream of escalations.
         turn = self._turns.setdefault(job.key, asyncio.Lock())
         async with turn:
-            return await self._carry_out(job, is_last=is_last)
+            return await self._carry_out(job, tried=tried, is_last=is_last)
 
-    async def _carry_out(self, job: Job, *, is_last: bool) -> Entry:
+    async def _carry_out(self, job: Job, *, tried: int, is_last: bool) -> Entry:
         entry = await asyncio.to_thread(self._journal.entry, job.key)
         if entry and entry.is_final:
             return entry
@@ -90,9 +91,12 @@ class Once:
             return await self._end(job, RefusedError("expired"), is_uncertain=is_uncertain)
         if now < job.not_before:
             raise RetryLaterError(min(job.not_before - now, LONGEST_WAIT_SECONDS))
-        return await self._attempt(job, entry, is_last=is_last, is_uncertain=is_uncertain)
+        backoffs = entry.attempts if entry else tried
+        return await self._attempt(job, entry, backoffs=backoffs, is_last=is_last, is_uncertain=is_uncertain)
 
-    async def _attempt(self, job: Job, entry: Entry | None, *, is_last: bool, is_uncertain: bool) -> Entry:
+    async def _attempt(
+        self, job: Job, entry: Entry | None, *, backoffs: int, is_last: bool, is_uncertain: bool
+    ) -> Entry:
         """Return how the contact ended after one more attempt; an earlier one may have been sent if it `is_uncertain`."""
         try:
             contact = await self._contact(job)
@@ -100,11 +104,11 @@ class Once:
                 await self._consent(job)
             await self._send(job, contact, entry)
         except TryLaterError as error:
-            return await self._later(job, error, entry, is_last=is_last, is_uncertain=is_uncertain)
+            return await self._later(job, error, entry, backoffs=backoffs, is_last=is_last, is_uncertain=is_uncertain)
         except UncertainError as error:
             if not job.may_repeat:
                 return await self._end(job, error, is_uncertain=True)
-            return await self._later(job, error, entry, is_last=is_last, is_uncertain=True)
+            return await self._later(job, error, entry, backoffs=backoffs, is_last=is_last, is_uncertain=True)
         except RefusedError as error:
             if error.opted_out:
                 # Asked again after a crash, the provider says the same again.
@@ -139,7 +143,14 @@ class Once:
             raise UncertainError(f"fault of the channel: {type(error).__name__}") from error
 
     async def _later(
-        self, job: Job, error: DeliveryError, entry: Entry | None, *, is_last: bool, is_uncertain: bool
+        self,
+        job: Job,
+        error: DeliveryError,
+        entry: Entry | None,
+        *,
+        backoffs: int,
+        is_last: bool,
+        is_uncertain: bool,
     ) -> Entry:
         attempts = (entry.attempts if entry else 0) + 1
         if is_last or attempts >= self._config.max_attempts:
@@ -150,7 +161,7 @@ class Once:
         CONTACTS.labels(job.name, "retried").inc()
         log.warning("contact_retried", key=job.key, channel=job.name, attempt=attempts, detail=error.detail)
         given = error.seconds if isinstance(error, TryLaterError) else None
-        backoff = min(self._config.retry_seconds * 2.0 ** (attempts - 1), LONGEST_BACKOFF_SECONDS)
+        backoff = min(self._config.retry_seconds * 2.0**backoffs, LONGEST_BACKOFF_SECONDS)
         raise RetryLaterError(min(backoff if given is None else given, LONGEST_WAIT_SECONDS))
 
     async def _end(self, job: Job, error: DeliveryError, *, is_uncertain: bool) -> Entry:
