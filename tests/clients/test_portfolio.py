@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keepwell.v1.decision_service_pb2 import DecideRequest
+from keepwell.v1.lead_pb2 import LeadProfile
 from keepwell_client import EARLIEST
 from keepwell_client.errors import IdempotencyMismatchError, InvalidFieldError, StateUnavailableError
 
@@ -42,6 +43,14 @@ def test_requests_that_share_an_id_are_each_answered(client: Any) -> None:
     results = list(client.decide_many([twin, twin, other]))
     assert [result.replayed for result in results] == [False, True, False]
     assert isinstance(results[2].error, IdempotencyMismatchError)
+
+
+def test_the_longest_profiles_fit_into_messages_that_the_service_takes(client: Any) -> None:
+    longest = LeadProfile(attributes={f"attribute_{place}": "\N{GRINNING FACE}" * 256 for place in range(32)})
+    requests = [DecideRequest(lead_id=f"lead{n}", churn_probability=0.5, profile=longest) for n in range(300)]
+    assert sum(request.ByteSize() for request in requests[:256]) > 8_000_000
+    results = list(client.decide_many(requests))
+    assert (len(results), [result.error for result in results if result.error]) == (300, [])
 
 
 def test_an_empty_portfolio_has_no_results(client: Any) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,6 +100,13 @@ def test_what_a_handler_raises_from_comes_again_when_it_said(work: Work, server:
     work(server, tenant, MAIL, handle, 5)
     assert sorted(attempts) == sorted([(made[0], 1), *((made[1], attempt) for attempt in (1, 2, 3)), (made[2], 1)])
     assert unacknowledged(server, tenant) == (0, 0)
+
+
+@pytest.mark.parametrize("seconds", [-0.001, 604_800.001, math.inf, math.nan])
+def test_a_delay_that_the_service_would_refuse_is_a_fault_of_the_handler(seconds: float) -> None:
+    with pytest.raises(ValueError, match="seconds must be a number from 0 to 604,800, not "):
+        raise RetryLaterError(seconds)
+    assert [RetryLaterError(each).seconds for each in (0, 604_800)] == [0, 604_800]
 
 
 def test_a_fault_of_the_handler_is_logged_and_its_delivery_is_kept(

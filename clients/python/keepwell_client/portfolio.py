@@ -16,6 +16,7 @@ from keepwell_client.errors import KeepwellError, error_of
 from keepwell_client.idempotency import keyed
 
 MESSAGE_SIZE = 256  # a message costs far more than a request; the service takes up to 1,024
+MESSAGE_BYTES = 1_000_000  # of requests with long profiles fewer: the service takes 4 MB
 MESSAGES_IN_FLIGHT = 4  # as many as the service works on at once
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.1
@@ -59,11 +60,12 @@ class Portfolio:
         """Return what to send now; None when enough is in flight or nothing is left."""
         if len(self._unanswered) > MESSAGE_SIZE * (MESSAGES_IN_FLIGHT - 1):
             return None
-        message = DecideStreamRequest()
+        message, message_bytes = DecideStreamRequest(), 0
         for request in self._waiting():
             self._unanswered[request.request_id] = request
             message.requests.append(request)
-            if len(message.requests) == MESSAGE_SIZE:
+            message_bytes += request.ByteSize()
+            if len(message.requests) == MESSAGE_SIZE or message_bytes >= MESSAGE_BYTES:
                 break
         pause, self._pause = self._pause, 0.0
         return Sending(pause, message) if message.requests else None

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from keepwell.v1.feed_service_pb2 import AcknowledgeRequest, Delivery, FeedGap, RejectRequest
 
 LONGEST_RETRY_SECONDS = 300.0
+LONGEST_ASKED_SECONDS = 604_800.0  # what the service takes: a week
 UNSETTLED = "%d deliveries could not be settled and come again after their deadline: %s"
 log = logging.getLogger("keepwell_client")
 
@@ -16,6 +17,8 @@ class RetryLaterError(Exception):
     """Raised by a handler: the delivery is to come again after so many seconds."""
 
     def __init__(self, seconds: float) -> None:
+        if not 0 <= seconds <= LONGEST_ASKED_SECONDS:  # nor is NaN
+            raise ValueError(f"seconds must be a number from 0 to {LONGEST_ASKED_SECONDS:,.0f}, not {seconds}")
         super().__init__(f"again in {seconds} s")
         self.seconds = seconds
 
