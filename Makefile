@@ -14,12 +14,13 @@ endif
 demo: .venv/installed
 	$(BIN)/keepwell demo
 
-# The tests that kill processes mostly wait for the next ones to start, so all others run beside them; what they say comes after.
+# Tests of what is killed, and of clients that outlive it, mostly wait for the next process to start, so all others run beside them; what they
+# say comes after.
 test: .venv/installed
-	@said=$$(mktemp); trap 'kill $$faults' INT TERM; \
-	$(BIN)/python -m pytest tests/faults >$$said 2>&1 & faults=$$!; \
-	$(BIN)/python -m pytest --ignore=tests/faults; others=$$?; \
-	wait $$faults; killing=$$?; cat $$said; rm $$said; exit $$((others || killing))
+	@said=$$(mktemp); trap 'kill $$waiting' INT TERM; \
+	$(BIN)/python -m pytest tests/faults tests/clients >$$said 2>&1 & waiting=$$!; \
+	$(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/clients; others=$$?; \
+	wait $$waiting; killing=$$?; cat $$said; rm $$said; exit $$((others || killing))
 
 # What has to be clean before a commit, besides the tests.
 check: .venv/installed

@@ -81,6 +81,14 @@ test("a bad field is an error that names it with what is allowed", async () => {
   });
 });
 
+test("a deadline that passes while a call waits to be tried again is said to have passed", async () => {
+  const { decisions } = connect("http://127.0.0.1:1", "nobody");
+  const request = { leadId: "lead", churnProbability: 0.5 };
+  await assert.rejects(decisions.decide(request, { timeoutMs: 50 }), (error) => explain(error).code === Code.DeadlineExceeded);
+  const signal = AbortSignal.timeout(50);
+  await assert.rejects(decisions.decide(request, { signal }), (error) => explain(error).code === Code.Canceled);
+});
+
 test("a portfolio is answered item by item, and a bad one harms no other", async () => {
   async function* messages() {
     for (let first = 0; first < 600; first += 200) {
