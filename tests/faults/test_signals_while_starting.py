@@ -33,12 +33,17 @@ def bit(number: signal.Signals) -> int:
     return 1 << (number - 1)
 
 
-def test_a_reload_before_there_is_something_to_reload_is_none(
-    starting: "subprocess.Popen[bytes]", tmp_path: Path
-) -> None:
+def until_reading_in(starting: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    """Return once the command runs, and has not begun to serve: from the first on it ignores SIGHUP."""
     while not handling(starting, "SigIgn:") & bit(signal.SIGHUP):
         assert not (tmp_path / "data").exists()
         time.sleep(0.001)
+
+
+def test_a_reload_before_there_is_something_to_reload_is_none(
+    starting: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    until_reading_in(starting, tmp_path)
     while not handling(starting, "SigCgt:") & bit(signal.SIGHUP):
         starting.send_signal(signal.SIGHUP)
         time.sleep(0.001)
@@ -53,9 +58,7 @@ def test_a_reload_before_there_is_something_to_reload_is_none(
 def test_an_interrupt_while_the_service_is_read_in_ends_it_without_a_traceback(
     starting: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    while not handling(starting, "SigIgn:") & bit(signal.SIGHUP):
-        assert not (tmp_path / "data").exists()
-        time.sleep(0.001)
+    until_reading_in(starting, tmp_path)
     while handling(starting, "SigCgt:") & bit(signal.SIGINT):
         time.sleep(0.001)
     os.kill(starting.pid, signal.SIGINT)
