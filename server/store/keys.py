@@ -4,8 +4,8 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:decision:<id>       string  where a decision lies: 16 bytes of request fingerprint + its log id + blank + lead id; the log's
                                       retention + 1 day, at least 91 days if it granted a contact. It is also the
                                       idempotency record, since a decision's id is derived from its request id
-    {T/p}:log                 stream  the decisions in the order of their commits: fields d (Decision without its
-                                      trace), t (rules that hit), i (DecisionInputs), p (the lead's previous log id);
+    {T/p}:log                 stream  the decisions in the order of their commits: one field, whose name is the lead's previous log id,
+                                      with Decision without its trace, rules that hit and DecisionInputs (`log.py`);
                                       trimmed by the retention. It is the feed, too
     {T/p}:events              stream  what leads did, in the order of arrival: fields e (LeadEvent), n (the tenant's now in ms);
                                       trimmed by its own retention
@@ -27,7 +27,7 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:returned:<name>     zset    log ids that came back, by when they may be handed out again, in the store's ms; until they are
     {T/p}:gaps                hash    subscription to what retention removed before it was acknowledged (MessagePack: missed, first, last, …);
                                       until that is acknowledged
-    {T/p}:dead:<name>         stream  dead letters: fields l (log id), n (attempts), e (epoch), d and t as in the log; the newest 10,000,
+    {T/p}:dead:<name>         stream  dead letters: fields l (log id), n (attempts), e (epoch), and those of the log's entry; the newest 10,000,
                                       until the subscription is deleted
     {T/p}:clock               string  the tenant's now in ms; manual clock only; for ever
     {T/p}:ceiling:<name>      zset    instants of the contacts granted under a tenant-wide limit; 91 days, however short its window is now

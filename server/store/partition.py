@@ -17,6 +17,7 @@ from model.events import LATE_DAYS
 from server.store.connection import Store
 from server.store.effects import Effect
 from server.store.keys import CONTACT_SECONDS, Partition
+from server.store.log import pack_entry
 from server.store.replicas import Confirmed, execute
 from server.store.scripts import COMMIT, GATHER
 
@@ -176,38 +177,53 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         partition.due,
         *map(partition.ceiling, names),
     ]
-    lead_key, decision_key, written = partition.lead(""), partition.decision(""), batch.leads
+    written = batch.leads
     decisions = [decision for lead in written for decision in lead.decisions]
-    keys += [lead_key + lead.lead_id for lead in written]
-    keys += [decision_key + decision.decision_id for decision in decisions]
     keys += [event.key for lead in written for event in lead.events]
     keys += [effect.key for lead in written for effect in lead.effects]
-    of_leads = (
-        [lead.lead_id for lead in written],
-        [str(lead.version) for lead in written],
-        [str(lead.version + 1) for lead in written],
-        [lead.record for lead in written],
-        [False if lead.valid_until is None else lead.valid_until for lead in written],
-        [int(lead.first_today) for lead in written],
-        [lead.escalations for lead in written],
-        [lead.share for lead in written],
-        [[(index[claim.name], *claim[1:]) for claim in lead.claims] or False for lead in written],
-        [len(lead.decisions) for lead in written],
-        [[event.payload for event in lead.events] or False for lead in written],
-        [False if lead.next_review_at is None else str(lead.next_review_at) for lead in written],
-        [[(effect.command, *effect.arguments) for effect in lead.effects] or False for lead in written],
-    )
-    longest = max(batch.decision_seconds, CONTACT_SECONDS)
-    of_decisions = (
-        [decision.fingerprint for decision in decisions],
-        [decision.decision for decision in decisions],
-        [decision.hits for decision in decisions],
-        [decision.inputs for decision in decisions],
-        [longest if decision.contacts else batch.decision_seconds for decision in decisions],
-    )
-    everything = (batch.clock, DAY_COUNTS_SECONDS, EVENT_SECONDS, CONTACT_SECONDS, len(names), of_leads, of_decisions)
+    seconds = (DAY_COUNTS_SECONDS, EVENT_SECONDS, CONTACT_SECONDS)
+    beginnings = (partition.lead(""), partition.decision(""))
+    columns = (_of_all(written), _of_some(written, index), _of_decisions(decisions, batch.decision_seconds))
+    everything = (batch.clock, *seconds, len(names), *beginnings, *columns)
     # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
-    return [COMMIT_SHA, len(keys), *keys, msgpack.packb(everything, use_bin_type=False)]
+    packed = msgpack.packb(everything, use_bin_type=False)
+    records = [lead.record for lead in written]
+    entries = [pack_entry(decision.decision, decision.hits, decision.inputs) for decision in decisions]
+    return [COMMIT_SHA, len(keys), *keys, packed, *records, *entries]
+
+
+def _of_all(leads: Sequence[LeadWrite]) -> tuple[list[Any], ...]:
+    """Return what every lead has."""
+    return (
+        [lead.lead_id for lead in leads],
+        [str(lead.version) for lead in leads],
+        [str(lead.version + 1) for lead in leads],
+        [len(lead.decisions) for lead in leads],
+        [False if lead.next_review_at is None else str(lead.next_review_at) for lead in leads],
+    )
+
+
+def _of_some(leads: Sequence[LeadWrite], index: Mapping[str, int]) -> tuple[dict[int, Any], ...]:
+    """Return what few leads have, by the leads' places in the batch, from 1."""
+    places = list(enumerate(leads, 1))
+    return (
+        {place: lead.valid_until for place, lead in places if lead.valid_until is not None},
+        {place: True for place, lead in places if lead.first_today},
+        {place: (lead.escalations, lead.share) for place, lead in places if lead.escalations},
+        {place: [(index[claim.name], *claim[1:]) for claim in lead.claims] for place, lead in places if lead.claims},
+        {place: [event.payload for event in lead.events] for place, lead in places if lead.events},
+        {place: [(e.command, *e.arguments) for e in lead.effects] for place, lead in places if lead.effects},
+    )
+
+
+def _of_decisions(decisions: Sequence[DecisionWrite], seconds: int) -> tuple[list[Any], ...]:
+    """Return what the keys of the decisions hold, and how long."""
+    longest = max(seconds, CONTACT_SECONDS)
+    return (
+        [decision.decision_id for decision in decisions],
+        [decision.fingerprint for decision in decisions],
+        [longest if decision.contacts else seconds for decision in decisions],
+    )
 
 
 async def load_scripts(client: Store) -> None:

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from server.errors import SubscriptionNotFoundError, SubscriptionQuotaError
 from server.store.connection import Store
 from server.store.keys import Partition
-from server.store.log import LogEntry
+from server.store.log import LogEntry, unpack_entry
 from server.store.script import Script
 from server.store.scripts import (
     DELETE_SUBSCRIPTION,
@@ -151,8 +151,7 @@ async def take(client: Store, partition: Partition, subscription: Subscription, 
 
 def _handed(reply: list[Any]) -> Handed:
     log_id, attempt, flat = reply
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    return Handed(attempt, LogEntry(log_id.decode(), fields[b"d"], fields[b"t"], b"", ""))
+    return Handed(attempt, unpack_entry(log_id, dict(zip(flat[::2], flat[1::2], strict=True))))
 
 
 async def settle(
@@ -192,8 +191,8 @@ async def dead_letters(
 
 
 def _dead_letter(place: str, fields: dict[bytes, bytes]) -> DeadLetter:
-    entry = LogEntry(fields[b"l"].decode(), fields[b"d"], fields[b"t"], b"", "")
-    return DeadLetter(place, int(fields[b"e"]), Handed(int(fields[b"n"]), entry))
+    log_id, attempt, epoch = (fields.pop(own) for own in (b"l", b"n", b"e"))
+    return DeadLetter(place, int(epoch), Handed(int(attempt), unpack_entry(log_id, fields)))
 
 
 class Standing(NamedTuple):

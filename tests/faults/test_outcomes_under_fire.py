@@ -25,6 +25,7 @@ from keepwell.v1 import outcome_service_pb2 as messages
 from server.store.connection import connect
 from server.store.embedded import EmbeddedStore
 from server.store.keys import Partition
+from server.store.log import parse_entry
 from server.store.outcome_record import decode_outcome
 from server.store.record import decode_inputs, decode_record
 from tests.conftest import POLICIES, free_port, start_server
@@ -159,9 +160,9 @@ def test_a_kill_in_the_middle_neither_loses_nor_repeats_what_is_given_back(tmp_p
     assert len(granted) > 2 * MOST  # what was given back was granted again
     assert sorted(reporter.granted) == sorted(granted)
     assert given_back == Counter(granted)
-    for _, fields in decisions:
-        before = decode_record(decode_inputs(fields[b"i"], LEAD, "").record).state.contacts
-        after = len(decision_pb2.Decision.FromString(fields[b"d"]).interventions)
+    for entry in map(parse_entry, decisions):
+        before = decode_record(decode_inputs(entry.inputs, LEAD, "").record).state.contacts
+        after = len(decision_pb2.Decision.FromString(entry.decision).interventions)
         assert len(before) + after <= MOST
     if victim == "store":
         assert first.stop() == 0

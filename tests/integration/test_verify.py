@@ -12,6 +12,7 @@ from redis import Redis
 
 from server.convert.decision import mismatches
 from server.store.keys import Partition
+from server.store.log import LogEntry, pack_entry, parse_entry
 
 
 class Verifying:
@@ -27,11 +28,20 @@ class Verifying:
         request = messages.DecideRequest(lead_id="lead", churn_probability=0.5)
         return self._stub.Decide(request, metadata=self._metadata).decision.decision_id
 
-    def change(self, field: bytes, change: Callable[[bytes], bytes]) -> None:
-        """Write the log's only entry again, with one of its fields changed."""
-        ((log_id, entry),) = self._store.xrange(self._log)
+    def change(self, piece: str, change: Callable[[bytes], bytes]) -> None:
+        """Write the log's only entry again, with one of its pieces changed."""
+        entry = self.entry()
+        pieces = {"decision": entry.decision, "hits": entry.hits, "inputs": entry.inputs}
+        packed = pack_entry(**pieces | {piece: change(pieces[piece])})
+        self.write({entry.previous: packed}, entry.log_id)
+
+    def entry(self) -> LogEntry:
+        (reply,) = self._store.xrange(self._log)
+        return parse_entry(reply)
+
+    def write(self, fields: dict[str, Any], log_id: str) -> None:
         self._store.delete(self._log)
-        self._store.xadd(self._log, entry | {field: change(entry[field])}, id=log_id)
+        self._store.xadd(self._log, fields, id=log_id)
 
     def verify(self, decision_id: str) -> tuple[bool, dict[str, tuple[str, str]]]:
         request = messages.VerifyDecisionRequest(decision_id=decision_id)
@@ -57,14 +67,14 @@ def changed(change: Callable[[pb.Decision], None]) -> Callable[[bytes], bytes]:
 def test_a_probability_that_was_changed_is_named_with_both_values(verifying: Verifying) -> None:
     made = verifying.decide()
     assert verifying.verify(made) == (True, {})
-    verifying.change(b"d", changed(lambda decision: setattr(decision.assessment, "churn_probability", 0.25)))
+    verifying.change("decision", changed(lambda decision: setattr(decision.assessment, "churn_probability", 0.25)))
     assert verifying.verify(made) == (False, {"assessment.churn_probability": ("0.25", "0.5")})
 
 
 def test_a_contact_that_was_added_is_named_as_absent_from_what_the_rules_say(verifying: Verifying) -> None:
     made = verifying.decide()
     extra = pb.InterventionAction(intervention_id="x", playbook="forged")
-    verifying.change(b"d", changed(lambda decision: decision.interventions.append(extra)))
+    verifying.change("decision", changed(lambda decision: decision.interventions.append(extra)))
     match, found = verifying.verify(made)
     assert (match, list(found)) == (False, ["interventions[1]"])
     assert "forged" in found["interventions[1]"][0]
@@ -73,7 +83,7 @@ def test_a_contact_that_was_added_is_named_as_absent_from_what_the_rules_say(ver
 
 def test_a_trace_that_was_changed_is_found_out(verifying: Verifying) -> None:
     made = verifying.decide()
-    verifying.change(b"t", lambda hits: hits[:-1])  # the last rule that hit
+    verifying.change("hits", lambda hits: hits[:-1])  # the last rule that hit
     match, found = verifying.verify(made)
     assert not match
     assert [path.partition("[")[0] for path in found] == ["rule_trace"]
@@ -83,7 +93,8 @@ def test_a_trace_that_was_changed_is_found_out(verifying: Verifying) -> None:
 def test_inputs_that_were_changed_give_another_decision(verifying: Verifying) -> None:
     made = verifying.decide()
     verifying.change(
-        b"i", lambda inputs: inputs.replace(bytes.fromhex("cb3fe0000000000000"), bytes.fromhex("cb3fb999999999999a"))
+        "inputs",
+        lambda inputs: inputs.replace(bytes.fromhex("cb3fe0000000000000"), bytes.fromhex("cb3fb999999999999a")),
     )
     match, found = verifying.verify(made)
     assert (match, found["assessment.churn_probability"]) == (False, ("0.5", "0.1"))
@@ -92,7 +103,7 @@ def test_inputs_that_were_changed_give_another_decision(verifying: Verifying) ->
 
 def test_bytes_that_cannot_be_read_are_a_mismatch_and_no_failure(verifying: Verifying) -> None:
     made = verifying.decide()
-    verifying.change(b"d", lambda data: data + b"\x0a\xff")
+    verifying.change("decision", lambda data: data + b"\x0a\xff")
     match, found = verifying.verify(made)
     assert (match, list(found)) == (False, ["decision"])
     assert found["decision"][0].startswith("unreadable: ")
@@ -107,3 +118,12 @@ def test_bytes_that_mean_the_same_and_are_others_are_named_as_such() -> None:
         (second + first).hex(),
     )
     assert mismatches(first, first) == []
+
+
+def test_a_decision_that_was_kept_in_four_fields_is_still_read(verifying: Verifying) -> None:
+    made = verifying.decide()
+    entry = verifying.entry()
+    former = {"d": entry.decision, "t": entry.hits, "i": entry.inputs, "p": entry.previous}
+    verifying.write(former, entry.log_id)
+    assert verifying.entry() == entry
+    assert verifying.verify(made) == (True, {})

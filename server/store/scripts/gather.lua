@@ -63,10 +63,11 @@ end
 
 -- Returns what lies under KEYS[first] to KEYS[last]. One command for many keys: most of a command's time goes into calling it.
 local function values(first, last)
-  local found = {}
-  for from = first, last, MOST_VALUES do
+  if first > last then return {} end
+  local found = redis.call('MGET', unpack(KEYS, first, math.min(first + MOST_VALUES - 1, last)))
+  for from = first + MOST_VALUES, last, MOST_VALUES do
     local piece = redis.call('MGET', unpack(KEYS, from, math.min(from + MOST_VALUES - 1, last)))
-    for p = 1, #piece do found[#found + 1] = piece[p] end
+    for p = 1, #piece do found[from - first + p] = piece[p] end
   end
   return found
 end

@@ -47,9 +47,7 @@ local entries, buried = {}, 0
 local function bury(id, attempts)
   local entry = redis.call('XRANGE', log, id, id)[1]
   if entry then
-    local field = {}
-    for f = 1, #entry[2], 2 do field[entry[2][f]] = entry[2][f + 1] end
-    redis.call('XADD', dead, 'MAXLEN', '=', ARGV[9], '*', 'l', id, 'n', attempts, 'e', epoch, 'd', field.d, 't', field.t)
+    redis.call('XADD', dead, 'MAXLEN', '=', ARGV[9], '*', 'l', id, 'n', attempts, 'e', epoch, unpack(entry[2]))
     buried = buried + 1
   end
   redis.call('XACK', log, name, id)
