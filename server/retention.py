@@ -14,13 +14,15 @@ from server.store.connection import Store
 from server.store.escalations import read_entries
 from server.store.keys import CONTACT_SECONDS, PARTITIONS, TENANTS_KEY, Partition
 from server.store.script import Script
-from server.store.scripts import TRIM_LOG
+from server.store.scripts import FORGET_DECISIONS, TRIM_LOG
 from server.turns import take_turns
 
 TRIM = Script(TRIM_LOG)
+FORGET = Script(FORGET_DECISIONS)
 INTERVAL_SECONDS = 60.0
 INDEX_PAGE = 256
 TRIMMED_AT_ONCE = 256
+FORGOTTEN_AT_ONCE = 16  # each up to 4,000 decisions
 log = structlog.get_logger()
 
 
@@ -50,6 +52,14 @@ async def trim(client: Store, partition: Partition, retention_ms: int, longest: 
     if missed:
         log.warning("subscriptions_missed_decisions", tenant=partition.tenant, missed=missed)
     return Trimmed(decisions, missed, last) if decisions else None
+
+
+async def forget_decisions(client: Store, partition: Partition) -> None:
+    """Remove the keys of decisions that were kept long enough."""
+    while (
+        await FORGET.run(client, (partition.expiring,), partition.decision(""), FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE
+    ):
+        pass
 
 
 async def trim_escalations(client: Store, partition: Partition, retention_ms: int) -> str | None:
@@ -127,6 +137,7 @@ async def trim_for_ever(client: Store, settings: Settings) -> None:
             for number in range(PARTITIONS):
                 partition = Partition(tenant.decode(), number)
                 await trim(client, partition, retention_ms, settings.log_max_decisions)
+                await forget_decisions(client, partition)
                 await trim_events(client, partition, events_ms)
                 await trim_outcomes(client, partition, outcomes_ms)
                 await trim_escalations(client, partition, retention_ms)

@@ -2,7 +2,7 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
 
     {T/p}:lead:<lead_id>      string  the lead's record: `<version> <last log id>\\n` + LeadRecord; until erased
     {T/p}:decision:<id>       string  where a decision lies: 16 bytes of request fingerprint + its log id + blank + lead id; the log's
-                                      retention + 1 day, at least 91 days if it granted a contact. It is also the
+                                      retention + 1 day, at least 91 days if it granted a contact, and up to a minute more. It is also the
                                       idempotency record, since a decision's id is derived from its request id
     {T/p}:log                 stream  the decisions in the order of their commits: one field, whose name is the lead's previous log id,
                                       with Decision without its trace, rules that hit and DecisionInputs (`log.py`);
@@ -10,6 +10,8 @@ r"""Every key that Keepwell keeps in the store: pattern, type, lifetime.
     {T/p}:events              stream  what leads did, in the order of arrival: fields e (LeadEvent), n (the tenant's now in ms);
                                       trimmed by its own retention
     {T/p}:due                 zset    lead ids by when they are to be looked at again, in ms; until erased
+    {T/p}:expiring            zset    ids of decisions, those of a commit that are kept equally long as one text, by when their keys go, in the
+                                      store's ms; until then
     {T/p}:event:<hash>        string  empty: this event of this lead is known; the window for late events + 1 day
     {T/p}:outcomes            stream  what became of contacts, in the order of arrival: field o (OutcomeEntry); trimmed by its own retention
     {T/p}:outcome:<hash>      string  fingerprint of the outcome with this id; 91 days
@@ -104,6 +106,11 @@ class Partition(NamedTuple):
     def due(self) -> str:
         """The key of the leads by their next review."""
         return f"{self.tag}:due"
+
+    @property
+    def expiring(self) -> str:
+        """The key of the decisions by when their keys go."""
+        return f"{self.tag}:expiring"
 
     def event(self, lead_id: str, event_id: str) -> str:
         """Return the key that says that an event is known."""

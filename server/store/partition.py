@@ -175,6 +175,7 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         partition.day(batch.day),
         partition.events,
         partition.due,
+        partition.expiring,
         *map(partition.ceiling, names),
     ]
     written = batch.leads
@@ -222,7 +223,7 @@ def _of_decisions(decisions: Sequence[DecisionWrite], seconds: int) -> tuple[lis
     return (
         [decision.decision_id for decision in decisions],
         [decision.fingerprint for decision in decisions],
-        [longest if decision.contacts else seconds for decision in decisions],
+        [1_000 * (longest if decision.contacts else seconds) for decision in decisions],
     )
 
 

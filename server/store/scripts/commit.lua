@@ -1,8 +1,9 @@
 -- Commits the decisions of many leads of one partition; each lead's either wholly or not at all. A lead comes once.
 -- For one lead everything is checked before anything is written, since a script is never rolled back. What limits count is written first, the
--- log last: were the script to fail half way, contacts would have been counted that nobody carries out.
+-- log and where its decisions lie last: were the script to fail half way, contacts would have been counted that nobody carries out.
 --
--- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · 5 leads by their next review · ceilings… · the leads' events' keys…
+-- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · 5 leads by their next review · 6 decisions by when their keys go
+--       · ceilings… · the leads' events' keys…
 --       · their effects' keys…, each in the leads' order. The keys of records and decisions are made here, from ids: a key costs the caller
 --       as much as half a dozen values do. They lie in the slot of the others
 -- ARGV  1 everything but what is large, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
@@ -14,7 +15,7 @@
 --     · { escalations · largest share of escalations } · claims · events · effects
 --     a claim is     { ceiling's index · amount · maximum · window start, '(' before it if open }
 --     an effect is   { command · its arguments after the key }, written with the lead; `server/store/effects.py` explains NEW and FREE
---   · of all decisions, one array each: ids · request fingerprints · lifetimes of their keys in seconds
+--   · of all decisions, one array each: ids · request fingerprints · lifetimes of their keys in ms
 --       2… the leads' new records, then the decisions' log entries (large ones would be read twice in the array)
 -- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
 --   'CONFLICT' (record changed) · 'LATE' (valid no more) · 'DUPLICATE' (request known) · 'CEILING' (used up meanwhile)
@@ -76,7 +77,7 @@ end)
 in_pieces(decision_keys, function(...) known = known + call('EXISTS', ...) end)
 
 -- Where the keys and the decisions of the lead at hand begin.
-local event_at, decision_at = 5 + ceilings, 0
+local event_at, decision_at = 6 + ceilings, 0
 local effect_at = event_at
 for _, of_lead in pairs(events) do effect_at = effect_at + #of_lead end
 
@@ -97,7 +98,7 @@ end
 local function is_a_limit_used_up(l)
   for _, claim in ipairs(claims[l] or {}) do
     local ceiling, amount, maximum, start = unpack(claim)
-    if call('ZCOUNT', KEYS[5 + ceiling], start, '+inf') + amount > maximum then return true end
+    if call('ZCOUNT', KEYS[6 + ceiling], start, '+inf') + amount > maximum then return true end
   end
   if not escalations[l] then return false end
   local count, share = unpack(escalations[l])
@@ -137,7 +138,7 @@ end
 
 local function take(claim, log_id)
   local ceiling, amount = unpack(claim)
-  local key = KEYS[5 + ceiling]
+  local key = KEYS[6 + ceiling]
   for unit = 1, amount do call('ZADD', key, now_ms, log_id .. '/' .. unit) end
   -- Not what left the limit's own window: another version of the policy, at work elsewhere or to come, may count further back.
   call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.0f', now - contact_seconds * 1000))
@@ -149,28 +150,29 @@ local function note(event, key)
   call('SET', key, '', 'EX', event_seconds)
 end
 
-local new_records, new_reviews = {}, {} -- what is written for all leads together
-local log_ids, previous, owners = {}, {}, {} -- of each decision: its log id, its lead's one before it, its lead
+-- What is written for all leads together: records, reviews, and where decisions lie, each behind its key; and what is written of each decision.
+local new_records, new_reviews, new_places, log_ids, previous = {}, {}, {}, {}, {}
+local recorded, reviewed, placed = 0, 0, 0 -- how long the first three are: Lua would search for their ends
 
 -- Writes what others count, and notes the rest; returns the new log ids.
 local function write(l, log_id)
   local new = ''
   for d = decision_at + 1, decision_at + decided[l] do
     last_sequence = last_sequence + 1
-    previous[d], owners[d] = log_id, ids[l]
+    previous[d] = log_id
     log_id = now_ms .. '-' .. last_sequence
     log_ids[d] = log_id
     new = new == '' and log_id or new .. ' ' .. log_id
+    new_places[placed + 1], new_places[placed + 2] = decision_keys[d], fingerprints[d] .. log_id .. ' ' .. ids[l]
+    placed = placed + 2
     taken[decision_keys[d]] = true
   end
+  new_records[recorded + 1], new_records[recorded + 2] = record_keys[l], next_versions[l] .. ' ' .. log_id .. '\n' .. ARGV[1 + l]
+  recorded = recorded + 2
   taken[record_keys[l]] = true
-  local written = #new_records
-  new_records[written + 1] = record_keys[l]
-  new_records[written + 2] = next_versions[l] .. ' ' .. log_id .. '\n' .. ARGV[1 + l]
   if reviews[l] then
-    local reviewed = #new_reviews
-    new_reviews[reviewed + 1] = reviews[l]
-    new_reviews[reviewed + 2] = ids[l]
+    new_reviews[reviewed + 1], new_reviews[reviewed + 2] = reviews[l], ids[l]
+    reviewed = reviewed + 2
   end
   if claims[l] then
     for _, claim in ipairs(claims[l]) do take(claim, log_id) end
@@ -196,12 +198,23 @@ for l = 1, #ids do
 end
 in_pieces(new_records, function(...) call('MSET', ...) end)
 in_pieces(new_reviews, function(...) call('ZADD', KEYS[5], ...) end)
+local log, entries_at = KEYS[1], 1 + #ids
 for d = 1, #decision_ids do
-  local log_id = log_ids[d]
-  if log_id then
-    call('XADD', KEYS[1], log_id, previous[d], ARGV[1 + #ids + d])
-    call('SET', decision_keys[d], fingerprints[d] .. log_id .. ' ' .. owners[d], 'EX', lifetimes[d])
+  if log_ids[d] then call('XADD', log, log_ids[d], previous[d], ARGV[entries_at + d]) end
+end
+in_pieces(new_places, function(...) call('MSET', ...) end)
+-- Setting each key with a lifetime cost the store a tenth more in all; `forget_decisions.lua` removes those of a text together.
+local lasting = {}
+for d = 1, #decision_ids do
+  if log_ids[d] then
+    local alike = lasting[lifetimes[d]] or {}
+    alike[#alike + 1] = decision_ids[d]
+    lasting[lifetimes[d]] = alike
   end
+end
+for lifetime, alike in pairs(lasting) do
+  local ends_at = string.format('%.0f', store_ms() + lifetime)
+  in_pieces(alike, function(...) call('ZADD', KEYS[6], ends_at, table.concat({ ... }, ' ')) end)
 end
 if leads_today .. ' ' .. escalated_today ~= counts_before then
   call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)
