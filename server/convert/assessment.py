@@ -11,7 +11,7 @@ from keepwell.v1 import decision_pb2
 from keepwell.v1.decision_pb2 import ChurnRiskAssessment, TimeToChurn
 
 from model.explanation import Explanation
-from model.survival.estimate import BEYOND, PACKED, NoEstimateReason, PackedEstimate, unpacked
+from model.survival.estimate import BEYOND, PACKED, REASONS, NoEstimateReason, PackedEstimate, unpacked
 from server.convert.pieces import BYTES, DOUBLE, VARINT, tag
 
 PROBABILITY: Final = tag(ChurnRiskAssessment, "churn_probability", DOUBLE)
@@ -20,6 +20,7 @@ TIME: Final = tag(ChurnRiskAssessment, "time_to_churn", BYTES)
 EARLY, LATE = (tag(TimeToChurn, name, DOUBLE) for name in ("early_days", "late_days"))
 WITHIN: Final = tuple(tag(TimeToChurn, f"probability_{days}_days", DOUBLE) for days in (7, 30, 90))
 REASON: Final = tag(ChurnRiskAssessment, "no_estimate_reason", VARINT)
+WITHOUT_TIME: Final = Layout("<BdBB")
 # By how many of a lead's three times lie before the horizon; they ascend: early, median, late.
 BAND_FIELDS: Final = (0, 1, 1, 2)
 LAYOUTS: Final = tuple(
@@ -31,10 +32,13 @@ LENGTHS: Final = tuple(Layout("<" + "Bd" * (band + len(WITHIN))).size for band i
 
 def own_assessment(probability: float, estimate: PackedEstimate, why: Explanation | None) -> bytes:
     """Return the bytes of those fields of a ChurnRiskAssessment that no two leads share."""
-    if why is None and probability and isinstance(estimate, bytes):
-        times = PACKED.unpack(estimate)
-        if times[3]:  # the smallest probability: proto3 leaves a zero out
-            return _laid_out(probability, *times)
+    if why is None and probability:
+        if isinstance(estimate, bytes):
+            times = PACKED.unpack(estimate)
+            if times[3]:  # the smallest probability: proto3 leaves a zero out
+                return _laid_out(probability, *times)
+        elif estimate in REASONS:
+            return WITHOUT_TIME.pack(PROBABILITY, probability, REASON, estimate)
     message = ChurnRiskAssessment(
         churn_probability=probability,
         factors=why and [decision_pb2.Factor(**factor._asdict()) for factor in why.factors],

@@ -45,7 +45,9 @@ def test_an_assessment_has_the_bytes_that_protobuf_writes(
 
 @pytest.mark.parametrize("reason", [0, *NoEstimateReason.values()[1:]])
 def test_an_assessment_without_an_estimate_says_why(reason: int) -> None:
-    message = ChurnRiskAssessment.FromString(own_assessment(0.25, reason, None))
+    data = own_assessment(0.25, reason, None)
+    message = ChurnRiskAssessment.FromString(data)
+    assert data == message.SerializeToString(deterministic=True)
     assert (message.churn_probability, message.no_estimate_reason) == (0.25, reason)
     assert not message.HasField("time_to_churn")
 

@@ -1,5 +1,6 @@
 """A decision that is put together from pieces reads as what was decided."""
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from keepwell.v1 import decision_pb2 as contract
 from msgspec.structs import replace
@@ -60,3 +61,24 @@ def test_contacts_and_what_was_withheld_keep_their_order() -> None:
     assert (decision.decision_id, decision.lead_id, decision.assessment.churn_probability) == ("d", "anna", 0.875)
     (withheld,) = decision.suppressions
     assert (withheld.limit_name, withheld.observed, withheld.next_eligible_time) == ("sms", 2.0, seconds(1_772_366_460))
+
+
+@pytest.mark.parametrize("review_at", [None, NOW + 1])
+def test_what_decisions_share_has_the_bytes_that_protobuf_writes(review_at: int | None) -> None:
+    shared = contract.Decision(
+        verdict=contract.VERDICT_CONTACT,
+        assessment=contract.ChurnRiskAssessment(
+            stage=contract.INTERVENTION_STAGE_CRITICAL_RISK,
+            source=contract.ASSESSMENT_SOURCE_CALLER,
+            assessed_at=seconds(1_772_366_400),
+        ),
+        cause=contract.DECISION_CAUSE_REQUEST,
+        holdout_arm="treatment",
+        policy_name="default",
+        policy_version="v1",
+        decided_at=seconds(1_772_366_400),
+        next_review_time=None if review_at is None else seconds(1_772_366_400, 1_000_000),
+    ).SerializeToString(deterministic=True)
+    bare = replace(DECISION, interventions=(), suppressions=(), next_review_at=review_at)
+    own = contract.Decision(decision_id="d", lead_id="anna").SerializeToString(deterministic=True)
+    assert encode_decision(bare, ASSESSED).startswith(shared + own)
