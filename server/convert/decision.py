@@ -174,7 +174,7 @@ class _Opening(NamedTuple):
     assessment: bytes
 
 
-# What no instant is in: from one batch to the next a frame is put together of these, at an eighth of what protobuf takes for it.
+# What no instant is in: from one batch to the next a frame is put together of these, at a fifth of what protobuf takes for it.
 @lru_cache(maxsize=4_096)
 def _opening(
     verdict: Verdict, stage: Stage, source: AssessmentSource, model_version: str, degraded_reason: str

@@ -39,7 +39,7 @@ def parse_locator(value: bytes) -> Locator:
 def pack_entry(decision: bytes, hits: bytes, inputs: bytes) -> bytes:
     """Return what an entry's one field holds: two lengths, and the pieces behind each other.
 
-    One field, named by the previous log id, as the store's work goes by arguments: four fields with names of their own cost it a sixth more.
+    One field, named by the previous log id, as the store's work goes by arguments: four fields with names of their own cost it a twelfth more.
     """
     return b"".join((LENGTHS.pack(len(decision), len(hits)), decision, hits, inputs))
 

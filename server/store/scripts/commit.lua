@@ -5,7 +5,7 @@
 -- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · 5 leads by their next review · 6 decisions by when their keys go
 --       · ceilings… · the leads' events' keys…
 --       · their effects' keys…, each in the leads' order. The keys of records and decisions are made here, from ids: a key costs the caller
---       as much as half a dozen values do. They lie in the slot of the others
+--       more than a value of the array. They lie in the slot of the others
 -- ARGV  1 everything but what is large, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
 --   clock: 'store' or 'manual' · lifetime of the day's counts in seconds · lifetime of an event's key in seconds
 --   · how long contacts count, in seconds · number of ceilings · what records' keys begin with · what decisions' keys begin with
