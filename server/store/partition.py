@@ -176,6 +176,8 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
         partition.events,
         partition.due,
         partition.expiring,
+        partition.lead(""),
+        partition.decision(""),
         *map(partition.ceiling, names),
     ]
     written = batch.leads
@@ -183,9 +185,8 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
     keys += [event.key for lead in written for event in lead.events]
     keys += [effect.key for lead in written for effect in lead.effects]
     seconds = (DAY_COUNTS_SECONDS, EVENT_SECONDS, CONTACT_SECONDS)
-    beginnings = (partition.lead(""), partition.decision(""))
     columns = (_of_all(written), _of_some(written, index), _of_decisions(decisions, batch.decision_seconds))
-    everything = (batch.clock, *seconds, len(names), *beginnings, *columns)
+    everything = (batch.clock, *seconds, len(names), *columns)
     # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
     packed = msgpack.packb(everything, use_bin_type=False)
     records = [lead.record for lead in written]

@@ -31,7 +31,20 @@ def leads(store: Any, tmp_path: Path) -> Iterator[lead_service_pb2_grpc.LeadServ
     assert running.stop() == 0
 
 
-KINDS = ("lead:*", "decision:*", "log", "events", "due", "clock", "ceiling:*", "day:*", "policy:*", "model*", "tenants")
+KINDS = (
+    "lead:*",
+    "decision:*",
+    "log",
+    "events",
+    "due",
+    "expiring",
+    "clock",
+    "ceiling:*",
+    "day:*",
+    "policy:*",
+    "model*",
+    "tenants",
+)
 
 
 def allow_of_requests(store: Any, *what: str) -> None:

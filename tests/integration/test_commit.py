@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
-from redis.exceptions import DataError
+from redis.exceptions import DataError, NoPermissionError
 
 from server.store.connection import connect
 from server.store.effects import remember, remember_new
@@ -72,6 +72,24 @@ async def test_a_refused_lead_leaves_the_keys_of_the_one_behind_it_alone(store_u
     assert answers[0] == "CONFLICT"
     assert there == [[0, 0, 0, 0], [1, 1, 1, 1]]
     assert locator == bytes(16) + f"{answers[1]} written".encode()
+
+
+async def test_a_store_that_forbids_some_of_the_keys_gets_none_of_them(store_url: str, tenant: str) -> None:
+    partition = Partition(tenant, 0)
+    kinds = ("lead:*", "log", "clock", "day:*", "events", "due", "expiring")
+    connections, forbidden = connect(store_url, timeout_seconds=5), connect(store_url, timeout_seconds=5)
+    allowed = [f"~{partition.tag}:{kind}" for kind in kinds]
+    setting = ("reset", "on", "nopass", "+@all", *allowed, f"%R~{partition.decision('*')}")
+    await connections.commit.execute_command("ACL", "SETUSER", "reader", *setting)
+    await forbidden.commit.execute_command("AUTH", "reader", "")
+    lead = replace(WRITE, decisions=[DECISION])
+    (answer,) = await commit(forbidden.commit, [CommitBatch(partition, "store", "20260301", 86_400, [lead])])
+    written = await connections.commit.keys(f"{partition.tag}:*")
+    await connections.commit.execute_command("ACL", "DELUSER", "reader")
+    await connections.aclose()
+    await forbidden.aclose()
+    assert isinstance(answer, NoPermissionError)
+    assert written == []
 
 
 async def test_more_leads_than_one_command_takes_are_all_written(store_url: str, tenant: str) -> None:

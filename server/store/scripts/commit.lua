@@ -3,12 +3,12 @@
 -- log and where its decisions lie last: were the script to fail half way, contacts would have been counted that nobody carries out.
 --
 -- KEYS  1 log · 2 clock · 3 the day's counts · 4 event log · 5 leads by their next review · 6 decisions by when their keys go
---       · ceilings… · the leads' events' keys…
---       · their effects' keys…, each in the leads' order. The keys of records and decisions are made here, from ids: a key costs the caller
---       more than a value of the array. They lie in the slot of the others
+--       · 7 what records' keys begin with · 8 what decisions' keys begin with · ceilings… · the leads' events' keys… · their effects' keys…,
+--       each in the leads' order. The keys of records and decisions are made here, from ids: a key costs the caller more than a value of the
+--       array. What they begin with is among the keys so that a store that forbids any of a kind says so before anything is written
 -- ARGV  1 everything but what is large, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
 --   clock: 'store' or 'manual' · lifetime of the day's counts in seconds · lifetime of an event's key in seconds
---   · how long contacts count, in seconds · number of ceilings · what records' keys begin with · what decisions' keys begin with
+--   · how long contacts count, in seconds · number of ceilings
 --   · of the leads, one array each (a table for each lead would cost twice as much): ids · expected versions · next versions, as text
 --     · numbers of decisions · next reviews in ms, as text (false: none)
 --   · of those leads that have any, by their places: valid until in ms · whether it is their first decision of the day
@@ -20,8 +20,7 @@
 -- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
 --   'CONFLICT' (record changed) · 'LATE' (valid no more) · 'DUPLICATE' (request known) · 'CEILING' (used up meanwhile)
 
-local clock, day_seconds, event_seconds, contact_seconds, ceilings, record_key, decision_key, leads, some, decisions =
-  unpack(cmsgpack.unpack(ARGV[1]))
+local clock, day_seconds, event_seconds, contact_seconds, ceilings, leads, some, decisions = unpack(cmsgpack.unpack(ARGV[1]))
 local ids, versions, next_versions, decided, reviews = unpack(leads)
 local valid_until, first_today, escalations, claims, events, effects = unpack(some)
 local decision_ids, fingerprints, lifetimes = unpack(decisions)
@@ -68,7 +67,7 @@ local function keys_of(beginning, names)
   return keys
 end
 
-local record_keys, decision_keys = keys_of(record_key, ids), keys_of(decision_key, decision_ids)
+local record_keys, decision_keys = keys_of(KEYS[7], ids), keys_of(KEYS[8], decision_ids)
 local stored, known = {}, 0 -- the leads' records, and how many of the requests were decided before: hardly ever any
 in_pieces(record_keys, function(...)
   local before = #stored
@@ -77,7 +76,7 @@ end)
 in_pieces(decision_keys, function(...) known = known + call('EXISTS', ...) end)
 
 -- Where the keys and the decisions of the lead at hand begin.
-local event_at, decision_at = 6 + ceilings, 0
+local event_at, decision_at = 8 + ceilings, 0
 local effect_at = event_at
 for _, of_lead in pairs(events) do effect_at = effect_at + #of_lead end
 
@@ -98,7 +97,7 @@ end
 local function is_a_limit_used_up(l)
   for _, claim in ipairs(claims[l] or {}) do
     local ceiling, amount, maximum, start = unpack(claim)
-    if call('ZCOUNT', KEYS[6 + ceiling], start, '+inf') + amount > maximum then return true end
+    if call('ZCOUNT', KEYS[8 + ceiling], start, '+inf') + amount > maximum then return true end
   end
   if not escalations[l] then return false end
   local count, share = unpack(escalations[l])
@@ -138,7 +137,7 @@ end
 
 local function take(claim, log_id)
   local ceiling, amount = unpack(claim)
-  local key = KEYS[6 + ceiling]
+  local key = KEYS[8 + ceiling]
   for unit = 1, amount do call('ZADD', key, now_ms, log_id .. '/' .. unit) end
   -- Not what left the limit's own window: another version of the policy, at work elsewhere or to come, may count further back.
   call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.0f', now - contact_seconds * 1000))
