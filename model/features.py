@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -98,6 +98,8 @@ CATEGORIES = (
 )
 _NUMERIC = {feature.name: place for place, feature in enumerate(NUMERIC)}
 _RANGES: Final = {feature.name: (place, feature.lowest, feature.highest) for place, feature in enumerate(NUMERIC)}
+_LOWEST: Final = np.array([feature.lowest for feature in NUMERIC])
+_HIGHEST: Final = np.array([feature.highest for feature in NUMERIC])
 _CATEGORIES = {feature.name: place for place, feature in enumerate(CATEGORIES)}
 UNKNOWN_NUMBERS: Final = array("d", [float("nan")] * len(NUMERIC)).tobytes()
 UNKNOWN_CATEGORIES: Final = ("",) * len(CATEGORIES)
@@ -134,6 +136,22 @@ def numbers_row(given: Mapping[str, float]) -> tuple[bytes, dict[str, str]]:
         else:
             faults[name] = _number_fault(name, number)
     return row.tobytes(), faults
+
+
+def possible(places: Sequence[int], numbers: FloatArray) -> NDArray[np.bool_]:
+    """Return which leads have only numbers that their features can have; `numbers` has shape (n, k), of the features at `places`."""
+    fine: NDArray[np.bool_] = np.all(
+        (numbers >= _LOWEST[places]) & (numbers <= _HIGHEST[places]), axis=1
+    )  # not for NaN
+    return fine
+
+
+def rows_of(places: Sequence[int], numbers: FloatArray) -> list[bytes]:
+    """Return one row a lead, as `numbers_row` does; `numbers` has shape (n, k), of the features at `places`."""
+    matrix = np.full((len(numbers), len(NUMERIC)), np.nan, "<f8")
+    matrix[:, places] = numbers
+    data, width = matrix.tobytes(), len(UNKNOWN_NUMBERS)
+    return [data[start : start + width] for start in range(0, len(data), width)]
 
 
 def _number_fault(name: str, number: float) -> str:

@@ -5,14 +5,13 @@ decision is written when there is news (`rules/news.py`); else only the lead's r
 due again after the visibility time.
 """
 
-from functools import partial
 from hashlib import blake2b
 
 import structlog
 
 from rules.vocabulary import Cause
 from server.metrics import REVIEWS
-from server.road.job import Asked, Committed, DecideInput, Reviewed
+from server.road.job import Committed, DecideInput, Reviewed
 from server.road.road import Road
 from server.store.connection import Store
 from server.store.due import DueLead, take_due
@@ -50,7 +49,7 @@ class Reviews:
         return busy
 
     async def _review(self, tenant: str, due: list[DueLead]) -> None:
-        asked = [Asked(lead.lead_id, partial(request_of, tenant, lead)) for lead in due]
+        asked = [request_of(tenant, lead) for lead in due]
         outcomes = await self._road.decide(tenant, self._clock, asked, spare=True)
         failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         REVIEWS.labels("decided").inc(sum(isinstance(outcome, Committed) for outcome in outcomes))

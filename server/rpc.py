@@ -13,15 +13,15 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode, aio
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpc_status import rpc_status
 
 from server.caller import Caller, caller_of
-from server.errors import MalformedRequestError, NotServedError
+from server.convert.sealed import message_class, parse
+from server.errors import NotServedError
 from server.logs import bind_call, bound_correlation_id
 from server.metrics import RPCS
 from server.status import internal_status, known, logged, pushback, reason_of, status_of
@@ -38,13 +38,6 @@ def _serialize(answer: Answer) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
-def _parse(message: type[Message], data: bytes) -> Message:
-    try:
-        return message.FromString(data)
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise MalformedRequestError("the bytes are not the message that this method takes") from error
-
-
 def error_status(error: Exception, caller: str, **context: object) -> Status:
     """Return what a caller learns of an error; one of ours is logged with its stack under the correlation id."""
     if known(error):
@@ -58,7 +51,7 @@ class Rpc:
 
     def __init__(self, method: MethodDescriptor, handler: Handler | None, *, manual_clock: bool) -> None:
         self._name = f"{method.containing_service.name}.{method.name}"
-        self._message: type[Message] = GetMessageClass(method.input_type)
+        self._message: type[Message] = message_class(method.input_type)
         self._handler = handler
         self._manual_clock = manual_clock
         self._ok = RPCS.labels(self._name, "OK")
@@ -90,8 +83,8 @@ class Rpc:
 
     def _read(self, given: bytes | AsyncIterator[bytes]) -> Message | AsyncIterator[Message]:
         if isinstance(given, bytes):
-            return _parse(self._message, given)
-        return (_parse(self._message, data) async for data in given)
+            return parse(self._message, given)
+        return (parse(self._message, data) async for data in given)
 
     async def _serve(self, given: bytes | AsyncIterator[bytes], context: Context, *writes_to: Context) -> Any:
         """Return what the handler returns; every call is counted once, however it ends."""

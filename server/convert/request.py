@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from hashlib import blake2b
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
@@ -18,6 +18,14 @@ from server.store.keys import FINGERPRINT_BYTES
 CHANNEL_NAMES = ("email", "sms", "phone", "push", "in_app", "crm_workflow", "agent_assignment")
 TEXT_FIELDS = {"region": 64, "owner": 128, "manager": 128, "segment": 64}
 _canonical = Encoder(order="deterministic").encode
+
+
+class Told(NamedTuple):
+    """The features of a request that were given, as the road takes them: numbers, categories, and the instant they are of."""
+
+    numbers: bytes
+    categories: tuple[str, ...]
+    as_of: int | None
 
 
 def decision_id_of(tenant: str, request_id: str) -> str:
@@ -35,9 +43,13 @@ def _digest(body: bytes) -> bytes:
 
 
 def input_of(
-    tenant: str, request: decision_service_pb2.DecideRequest, *, request_id_required: bool = False
+    tenant: str,
+    request: decision_service_pb2.DecideRequest,
+    *,
+    told: Told | None = None,
+    request_id_required: bool = False,
 ) -> DecideInput:
-    """Return what the road takes.
+    """Return what the road takes; `told` by features that were read before.
 
     Raises:
         InvalidFieldsError: Every bad field, with what is allowed.
@@ -52,7 +64,7 @@ def input_of(
     if request.HasField("churn_probability"):
         probability = request.churn_probability
         check.probability("churn_probability", probability)
-    numbers, categories, as_of = given_features(check, "features", request.features)
+    numbers, categories, as_of = told or given_features(check, "features", request.features)
     profile: dict[str, Any] = {}
     if request.HasField("profile"):
         profile = given_profile(check, "profile", request.profile)
@@ -65,15 +77,13 @@ def input_of(
     return DecideInput(lead_id, decision_id, fingerprint, numbers, categories, as_of, probability, profile, explain)
 
 
-def given_features(
-    check: Checker, path: str, features: decision_pb2.Features
-) -> tuple[bytes, tuple[str, ...], int | None]:
-    """Return the numbers and the categories that were given, as the road takes them, and the instant they are of."""
+def given_features(check: Checker, path: str, features: decision_pb2.Features) -> Told:
+    """Return what features tell."""
     given, said = features.numbers, features.categories
     numbers = _numbers(check, path, given) if given else b""
     categories = _categories(check, path, said) if said else ()
     as_of = check.instant(f"{path}.as_of", features.as_of) if features.HasField("as_of") else None
-    return numbers, categories, as_of
+    return Told(numbers, categories, as_of)
 
 
 def _numbers(check: Checker, path: str, given: Mapping[str, float]) -> bytes:

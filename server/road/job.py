@@ -149,7 +149,7 @@ class Ticket:
 
 
 class Job:
-    """One lead's errand: a decision (`request`, once `unread` has read it), an `event`, an `amendment`, a change or a look at it (`change`)."""
+    """One lead's errand: a decision (`request`, or `unread` as yet), an `event`, an `amendment`, a change or a look at it (`change`)."""
 
     __slots__ = (
         "amendment",
@@ -174,7 +174,7 @@ class Job:
         lead_id: str,
         ticket: Ticket,
         place: int,
-        unread: Callable[[], DecideInput] | None = None,
+        asked: DecideInput | Asked | None = None,
         change: Change | None = None,
         preview: bool = False,
         event: EventInput | None = None,
@@ -186,8 +186,8 @@ class Job:
         self.lead_id = lead_id
         self.ticket = ticket
         self.place = place
-        self.unread = unread
-        self.request: DecideInput | None = None
+        self.unread = asked if isinstance(asked, Asked) else None
+        self.request = asked if isinstance(asked, DecideInput) else None
         self.change = change
         self.preview = preview
         self.event = event

@@ -11,7 +11,7 @@ def read(jobs: Sequence[Job]) -> list[Job]:
     for job in jobs:
         if job.unread is not None:
             try:
-                job.request = job.unread()
+                job.request = job.unread.read()
             except Exception as error:  # noqa: BLE001 (the caller is told, and one of ours is logged there)
                 job.settle(error)
                 continue

@@ -23,7 +23,19 @@ from server.road.compute import plan
 from server.road.day import Day, day_of
 from server.road.exchange import Exchange
 from server.road.gathering import Part, gather_query, tally_of
-from server.road.job import Amendment, Asked, Change, Changed, EventInput, Job, LeadRecord, Note, Outcome, Ticket
+from server.road.job import (
+    Amendment,
+    Asked,
+    Change,
+    Changed,
+    DecideInput,
+    EventInput,
+    Job,
+    LeadRecord,
+    Note,
+    Outcome,
+    Ticket,
+)
 from server.road.reading import read
 from server.road.replays import settle_replays
 from server.road.settings import RoadSettings
@@ -87,7 +99,7 @@ class Road:
         self,
         tenant: str,
         clock: str,
-        asked: Sequence[Asked],
+        asked: Sequence[DecideInput | Asked],
         *,
         preview: bool = False,
         spare: bool = False,
@@ -101,8 +113,8 @@ class Road:
         """
         ticket = Ticket(len(asked), asyncio.get_running_loop())
         jobs = [
-            Job(tenant, clock, lead_id, ticket, place, unread=unread, preview=preview, note=note)
-            for place, (lead_id, unread) in enumerate(asked)
+            Job(tenant, clock, each.lead_id, ticket, place, each, preview=preview, note=note)
+            for place, each in enumerate(asked)
         ]
         return await self._travel(jobs, ticket, spare=spare)
 

@@ -1,7 +1,8 @@
 """DecisionService: ask for decisions, look them up, have them proven."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 
 import structlog
 from google.rpc.status_pb2 import Status
@@ -12,9 +13,10 @@ from server.archive import Archive
 from server.caller import Caller
 from server.convert.checks import Checker
 from server.convert.decision import decide_response, mismatches, stream_error, stream_result
+from server.convert.portfolio import read_portfolio
 from server.convert.request import input_of
 from server.errors import FieldViolation, InvalidFieldsError
-from server.road.job import Asked, Committed, Job, Outcome
+from server.road.job import Asked, Committed, DecideInput, Job, Outcome
 from server.road.road import Road
 from server.rpc import Context, Handler, error_status
 from server.services.log_page import place_of
@@ -76,10 +78,9 @@ class DecisionService:
 
     async def _results(self, requests: Sequence[messages.DecideRequest], caller: Caller) -> bytes:
         """Return one DecideStreamResponse with the results of one message."""
-        asked = [_asked(caller, request, request_id_required=True) for request in requests[:STREAM_REQUESTS]]
-        outcomes = await self._outcomes(asked, caller)
+        outcomes = await self._outcomes(read_portfolio(caller.tenant, requests[:STREAM_REQUESTS]), caller)
         too_many = InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))
-        outcomes += [too_many] * (len(requests) - len(asked))
+        outcomes += [too_many] * (len(requests) - len(outcomes))
         hits = {outcome.hits for outcome in outcomes if isinstance(outcome, Committed)}
         traces = {each: await self._trace(caller.tenant, each) for each in hits}
         parts: list[bytes] = []
@@ -95,11 +96,14 @@ class DecisionService:
         log.info("decided_batch", requests=len(requests), refused=refused)
         return b"".join(parts)
 
-    async def _outcomes(self, asked: list[Asked], caller: Caller) -> list[Outcome]:
+    async def _outcomes(self, asked: Sequence[DecideInput | Exception], caller: Caller) -> list[Outcome]:
+        """Return one outcome a request; what is wrong with one is its outcome."""
+        sound = [each for each in asked if isinstance(each, DecideInput)]
         try:
-            return await self._road.decide(caller.tenant, caller.clock, asked)
+            decided: Iterator[Outcome] = iter(await self._road.decide(caller.tenant, caller.clock, sound))
         except Exception as error:  # noqa: BLE001 (told to the caller item by item: the stream goes on)
-            return [error] * len(asked)
+            decided = repeat(error)
+        return [next(decided) if isinstance(each, DecideInput) else each for each in asked]
 
     async def _trace(self, tenant: str, hits: bytes) -> bytes | Exception:
         """Return the trace of some decisions, or why it is not at hand: that is those decisions' own fault, and not the stream's."""
@@ -157,8 +161,8 @@ class DecisionService:
         return messages.VerifyDecisionResponse(match=not found, mismatches=found)
 
 
-def _asked(caller: Caller, request: messages.DecideRequest, *, request_id_required: bool = False) -> Asked:
-    return Asked(request.lead_id, partial(input_of, caller.tenant, request, request_id_required=request_id_required))
+def _asked(caller: Caller, request: messages.DecideRequest) -> Asked:
+    return Asked(request.lead_id, partial(input_of, caller.tenant, request))
 
 
 def _log_decided(caller: Caller, request_id: str, job: Job, outcome: Outcome) -> None:
