@@ -125,17 +125,20 @@ def numbers_row(given: Mapping[str, float]) -> tuple[bytes, dict[str, str]]:
         given: Numbers by their features' names. (Not its items(): a message's map takes those from collections.abc, half as fast.)
 
     Returns:
-        Little-endian float64, shape (k,), as bytes; and a description by name for those that their features cannot have.
+        Little-endian float64 as bytes, without the unknown ones at the end; and a description by name for those that their features cannot
+        have.
 
     """
-    row, faults = array("d", UNKNOWN_NUMBERS), {}
+    row, faults, end = array("d", UNKNOWN_NUMBERS), {}, 0
     for name in given:
         number, known = given[name], _RANGES.get(name)
         if known is not None and known[1] <= number <= known[2]:  # False for NaN, too
             row[known[0]] = number
+            if known[0] >= end:
+                end = known[0] + 1
         else:
             faults[name] = _number_fault(name, number)
-    return row.tobytes(), faults
+    return row[:end].tobytes(), faults
 
 
 def possible(places: Sequence[int], numbers: FloatArray) -> NDArray[np.bool_]:
@@ -146,12 +149,26 @@ def possible(places: Sequence[int], numbers: FloatArray) -> NDArray[np.bool_]:
     return fine
 
 
-def rows_of(places: Sequence[int], numbers: FloatArray) -> list[bytes]:
+def rows_at(places: Sequence[int], numbers: FloatArray) -> list[bytes]:
     """Return one row a lead, as `numbers_row` does; `numbers` has shape (n, k), of the features at `places`."""
     matrix = np.full((len(numbers), len(NUMERIC)), np.nan, "<f8")
     matrix[:, places] = numbers
-    data, width = matrix.tobytes(), len(UNKNOWN_NUMBERS)
-    return [data[start : start + width] for start in range(0, len(data), width)]
+    return rows_of(matrix)
+
+
+def rows_of(matrix: FloatArray) -> list[bytes]:
+    """Return one row a lead, as `numbers_row` does; empty where nothing is known. `matrix` has shape (n, all features), little-endian."""
+    known = ~np.isnan(matrix[:, ::-1])
+    unknown_at_end = np.where(known.any(axis=1), known.argmax(axis=1), len(NUMERIC))
+    data, whole = matrix.tobytes(), len(UNKNOWN_NUMBERS)
+    ends = np.arange(1, len(matrix) + 1) * whole - unknown_at_end * 8
+    return [data[place * whole : end] for place, end in enumerate(ends.tolist())]
+
+
+def matrix_of(rows: Sequence[bytes]) -> FloatArray:
+    """Return the numbers of rows as `rows_of` makes them, or longer ones; shape (n, all features), NaN where nothing is known."""
+    data = b"".join([row + UNKNOWN_NUMBERS[len(row) :] for row in rows])
+    return np.frombuffer(data, "<f8").reshape(len(rows), len(NUMERIC))
 
 
 def _number_fault(name: str, number: float) -> str:

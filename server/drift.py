@@ -11,7 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from model.drift import SCORE, Counts, Profile, asked_about, counts_in, psi
-from model.features import UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS
+from model.features import UNKNOWN_CATEGORIES, matrix_of
 from model.scorer import Scorer
 from server.convert.model import DriftReport
 from server.metrics import MODEL_DRIFT
@@ -82,9 +82,8 @@ def _silence_days(model: Model) -> int | None:
 
 
 def _counts(profile: Profile, leads: list[ScoredLead], silence_days: int | None) -> Counts:
-    rows = b"".join(seen.numeric or UNKNOWN_NUMBERS for seen, _ in leads)
     categories = [seen.categories or UNKNOWN_CATEGORIES for seen, _ in leads]
-    numeric = np.frombuffer(rows, dtype="<f8").reshape(len(leads), -1)
+    numeric = matrix_of([seen.numeric for seen, _ in leads])
     scores = np.array([score for _, score in leads])
     chosen = np.flatnonzero(asked_about(numeric, silence_days))
     return counts_in(profile, numeric[chosen], [categories[place] for place in chosen], scores[chosen])

@@ -13,7 +13,7 @@ import numpy as np
 from keepwell.v1 import decision_pb2, decision_service_pb2
 from numpy.typing import NDArray
 
-from model.features import NUMERIC, possible, rows_of
+from model.features import NUMERIC, possible, rows_at
 from server.convert.checks import Checker
 from server.convert.request import Told, given_features, input_of
 from server.convert.sealed import parse
@@ -121,7 +121,7 @@ def _numbers(layout: Layout, features: Sequence[bytes]) -> list[bytes | None]:
     size, count = layout.size, len(features)
     data = b"".join([each[:size] for each in features])
     numbers = np.stack([np.ndarray(count, "<f8", data, start, size) for start in layout.starts], axis=1)
-    rows = rows_of(layout.places, numbers)
+    rows = rows_at(layout.places, numbers)
     fine = possible(layout.places, numbers) & _same_words(layout, data)
     return [row if good else None for row, good in zip(rows, fine.tolist(), strict=True)]
 

@@ -71,8 +71,9 @@ def input_of(
         if request.profile.lead_id not in ("", lead_id):
             check.note("profile.lead_id", "must be empty or the request's own lead_id")
     check.raise_if_any()
-    # Of what the road takes rather than of the message, which costs three times as much to write in one certain order.
-    fingerprint = _digest(_canonical((lead_id, numbers, categories, as_of, probability, profile, explain)))
+    # Of what the road takes rather than of the message, which costs three times as much to write in one certain order; without what is unknown
+    # at the end of the schema, which may grow before a retry comes.
+    fingerprint = _digest(_canonical((lead_id, numbers, _known(categories), as_of, probability, profile, explain)))
     decision_id = decision_id_of(tenant, request_id or token_hex(16))
     return DecideInput(lead_id, decision_id, fingerprint, numbers, categories, as_of, probability, profile, explain)
 
@@ -102,6 +103,13 @@ def _categories(check: Checker, path: str, given: Mapping[str, str]) -> tuple[st
         except FeatureError as error:
             check.note(f'{path}.categories["{name}"]', str(error))
     return tuple(row)
+
+
+def _known(categories: tuple[str, ...]) -> tuple[str, ...]:
+    """Return categories without the unknown ones at their end."""
+    while categories and not categories[-1]:
+        categories = categories[:-1]
+    return categories
 
 
 def given_profile(check: Checker, path: str, profile: lead_pb2.LeadProfile) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from model.activity import DAY_MS, features_of
 from model.explanation import Explanation
-from model.features import NUMERIC, UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS, FloatArray
+from model.features import UNKNOWN_CATEGORIES, matrix_of, rows_of
 from model.survival.estimate import NoEstimateReason, PackedEstimate
 from rules.decision import Assessment
 from rules.facts import MAX_FEATURE_AGE_DAYS
@@ -96,40 +96,33 @@ def _given(subjects: Sequence[Subject], now: int) -> list[Behaviour]:
     """Return what callers have told of each lead, with what its request adds."""
     before = [given_of(subject.record) for subject in subjects]
     adding = [place for place, each in enumerate(subjects) if each.request.numbers or each.request.categories]
-    old = [before[place].numeric or UNKNOWN_NUMBERS for place in adding]
-    new = [subjects[place].request.numbers or UNKNOWN_NUMBERS for place in adding]
+    old = [before[place].numeric for place in adding]
+    new = [subjects[place].request.numbers for place in adding]
     for place, numbers in zip(adding, _overlaid(old, new), strict=True):
         request, categories = subjects[place].request, before[place].categories
         if request.categories:
             pairs = zip(request.categories, categories or UNKNOWN_CATEGORIES, strict=True)
             categories = tuple([after or earlier for after, earlier in pairs])
-        # Nothing but unknowns is kept as nothing.
-        told = b"" if numbers == UNKNOWN_NUMBERS else numbers
         as_of = now if request.features_as_of is None else request.features_as_of
-        before[place] = Behaviour(told, categories, as_of)
+        before[place] = Behaviour(numbers, categories, as_of)
     return before
-
-
-def _matrix(rows: Sequence[bytes]) -> FloatArray:
-    return np.frombuffer(b"".join(rows), dtype="<f8").reshape(len(rows), len(NUMERIC))
 
 
 def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
     """Return the new numbers where they are known, and the old ones elsewhere."""
-    numbers, width = _matrix(new), len(UNKNOWN_NUMBERS)
-    data = np.where(np.isnan(numbers), _matrix(old), numbers).tobytes()
-    return [data[start : start + width] for start in range(0, len(data), width)]
+    numbers = matrix_of(new)
+    return rows_of(np.where(np.isnan(numbers), matrix_of(old), numbers))
 
 
 def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[tuple[float, PackedEstimate]]:
     if not behaviours:
         return []
-    numeric = _matrix([behaviour.numeric or UNKNOWN_NUMBERS for behaviour in behaviours])
+    numeric = matrix_of([behaviour.numeric for behaviour in behaviours])
     categories = [behaviour.categories or UNKNOWN_CATEGORIES for behaviour in behaviours]
     probabilities, times = model.scorer.assess(numeric, categories)
     return list(zip(probabilities.tolist(), times, strict=True))
 
 
 def _explanation(model: Model, behaviour: Behaviour) -> Explanation:
-    (numbers,) = _matrix([behaviour.numeric or UNKNOWN_NUMBERS])
+    (numbers,) = matrix_of([behaviour.numeric])
     return model.scorer.explain(numbers, behaviour.categories or UNKNOWN_CATEGORIES)

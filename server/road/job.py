@@ -29,7 +29,7 @@ class LastAssessment(Struct, frozen=True):
 class LeadRecord(Struct, frozen=True):
     """All that the store remembers of one lead.
 
-    `numeric` is what callers told: a little-endian float64 array in the order of the feature schema (NaN, or missing at its end: unknown).
+    `numeric` is what callers told: a little-endian float64 array in the order of the feature schema (NaN: unknown), ended by a known one.
     `activity` is what events told, the newest of which arrived at `activity_at` (0: none ever did).
     """
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec.msgpack import Decoder, Encoder
 
-from model.features import UNKNOWN_CATEGORIES, UNKNOWN_NUMBERS
+from model.features import UNKNOWN_CATEGORIES
 from rules.lead import Contact, LeadState
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.activity_record import activity_of, packed_activity
@@ -18,10 +18,6 @@ from server.store.record_layout import DecisionInputs, StoredAssessment, StoredI
 
 EMPTY: Final = LeadRecord()
 HASH = re.compile("[0-9a-f]{32}")
-UNKNOWN_NUMBER: Final = UNKNOWN_NUMBERS[:8]
-UNKNOWN_TAILS: Final = [
-    UNKNOWN_NUMBERS[: 8 * width] for width in (32, 16, 8, 4, 2, 1)
-]  # longest first: any tail is a sum of these
 CONTACT: Final = Layout("<QBII")  # at, channel, playbook, contact_id
 
 
@@ -36,19 +32,6 @@ def _packed_contacts(contacts: tuple[Contact, ...]) -> bytes:
 
 def _contacts(data: bytes) -> tuple[Contact, ...]:
     return tuple([Contact(*fields) for fields in CONTACT.iter_unpack(data)])
-
-
-def _trimmed(numbers: bytes) -> bytes:
-    """Return numbers without the unknown ones at their end."""
-    if numbers.endswith(UNKNOWN_NUMBER):
-        for tail in UNKNOWN_TAILS:
-            numbers = numbers.removesuffix(tail)
-    return numbers
-
-
-def _padded(numbers: bytes) -> bytes:
-    """Return numbers at the length that the schema has by now; empty ones stay so."""
-    return numbers + UNKNOWN_NUMBERS[len(numbers) :] if numbers else numbers
 
 
 def _all_categories(categories: tuple[str, ...]) -> tuple[str, ...]:
@@ -121,7 +104,7 @@ def encode_record(record: LeadRecord) -> bytes:
     return _encode(
         (
             None if record.profile is EMPTY.profile or record.profile == EMPTY.profile else record.profile,
-            _trimmed(record.numeric),
+            record.numeric,
             record.categories,
             record.features_as_of,
             _packed_state(record.state),
@@ -140,7 +123,7 @@ def decode_record(data: bytes) -> LeadRecord:
     last = kept.assessment
     return LeadRecord(
         EMPTY.profile if kept.profile is None else kept.profile,
-        _padded(kept.numeric),
+        kept.numeric,
         _all_categories(kept.categories),
         kept.features_as_of,
         _state(kept.state),
@@ -154,7 +137,7 @@ def encode_inputs(inputs: DecisionInputs) -> bytes:
     """Return a decision's inputs as the log keeps them."""
     asked = inputs.request
     request = (
-        _trimmed(asked.numbers),
+        asked.numbers,
         asked.categories,
         asked.features_as_of,
         asked.churn_probability,
@@ -174,7 +157,7 @@ def decode_inputs(data: bytes, lead_id: str, decision_id: str) -> DecisionInputs
         lead_id,
         decision_id,
         b"",
-        _padded(given.numbers),
+        given.numbers,
         _all_categories(given.categories),
         given.features_as_of,
         given.churn_probability,

@@ -8,6 +8,8 @@ from keepwell.v1.decision_pb2 import Features
 from keepwell.v1.decision_service_pb2 import DecideRequest
 from keepwell.v1.lead_pb2 import LeadProfile
 
+from model import features
+from server.convert import request as convert
 from server.convert.request import input_of
 
 
@@ -60,3 +62,10 @@ def test_the_order_in_which_a_client_writes_a_map_does_not_count() -> None:
         profile=LeadProfile(country="DE", attributes={"b": "2", "a": "1"}),
     )
     assert fingerprint(turned) == fingerprint(request())
+
+
+def test_a_feature_that_the_schema_gets_at_its_end_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(request())
+    monkeypatch.setattr(features, "UNKNOWN_NUMBERS", features.UNKNOWN_NUMBERS + features.UNKNOWN_NUMBERS[:8])
+    monkeypatch.setattr(convert, "UNKNOWN_CATEGORIES", (*features.UNKNOWN_CATEGORIES, ""))
+    assert fingerprint(request()) == before
