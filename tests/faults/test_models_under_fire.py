@@ -8,14 +8,13 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import grpc
-import numpy as np
 import pytest
 from keepwell.v1 import decision_pb2 as pb
 from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc
 from keepwell.v1 import model_service_pb2 as messages
 from redis import Redis
 
-from model.features import UNKNOWN_CATEGORIES, numbers_row
+from model.features import UNKNOWN_CATEGORIES, matrix_of, numbers_row
 from model.scorer import Scorer
 from server.artifact import load_artifact
 from server.models import SHIPPED
@@ -57,8 +56,8 @@ class Caller:
 
 
 def probability(scorer: Scorer) -> float:
-    numeric = np.frombuffer(numbers_row(NUMBERS)[0], dtype="<f8")
-    return float(scorer.score(numeric[None, :], [UNKNOWN_CATEGORIES])[0])
+    numeric = matrix_of([numbers_row(NUMBERS)[0]])
+    return float(scorer.score(numeric, [UNKNOWN_CATEGORIES])[0])
 
 
 @pytest.fixture(scope="module")
