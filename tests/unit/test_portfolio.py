@@ -1,8 +1,12 @@
 """The requests of a stream, read at once: each as if it were alone."""
 
+from struct import pack
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 from keepwell.v1.decision_pb2 import Features
 from keepwell.v1.decision_service_pb2 import DecideRequest, DecideStreamRequest
 
@@ -61,8 +65,43 @@ def test_a_fault_is_told_of_its_own_lead_alone(bad: dict[str, float]) -> None:
 
 
 def test_a_name_of_the_same_length_is_another_name() -> None:
-    names = [*["active_days_30"] * 12, *["page_views_30"], *["active_days_90"] * 3]
-    assert same([lead(number, [name, "tenure_days"]) for number, name in enumerate(names)])
+    others = ["active_days_90", "shoe_size_is_9"]
+    names = ["active_days_30"] * 12 + others
+    requests = [DecideRequest(request_id=f"r{place}", lead_id="lead") for place in range(len(names))]
+    sent: Any = STREAM_REQUEST.FromString(DecideStreamRequest(requests=requests).SerializeToString())
+    for name, request, sealed in zip(names, requests, sent.requests, strict=True):
+        # One behind the other in this order, which no map promises.
+        parts = [Features(numbers={each: 1.0}).SerializeToString() for each in (name, "tenure_days")]
+        sealed.features.append(b"".join(parts))
+        request.features.MergeFromString(b"".join(parts))
+    read = [str(each) if isinstance(each, Exception) else each for each in read_portfolio("t", sent.requests)]
+    assert len({sealed.features[0][-20:] for sealed in sent.requests}) == 1
+    assert read == [alone(request) for request in requests]
+
+
+PARTS = st.sampled_from(
+    [
+        *(Features(numbers={name: number}).SerializeToString() for name in NAMES[3:7] for number in (0.0, 1.0, 8.0)),
+        Features(numbers={"shoe_size": 1.0}).SerializeToString(),
+        Features(categories={"source": "web"}).SerializeToString(),
+        Features(categories={"shoe": "left"}).SerializeToString(),
+        Features(as_of=Timestamp(seconds=1)).SerializeToString(),
+        b"\x0a\x0d\x0a\x0btenure_days",  # an entry without its number, which is 0
+        b"\x0a\x09\x11" + pack("<d", 1.0),  # and one without its name, which is ""
+        b"\x78\x01",  # a field that nobody knows
+    ]
+)
+
+
+@given(st.lists(st.lists(PARTS, max_size=4).map(b"".join), min_size=1, max_size=4), st.data())
+def test_whatever_a_message_holds_is_read_as_if_each_lead_were_alone(kinds: list[bytes], data: st.DataObject) -> None:
+    drawn = [data.draw(st.sampled_from(kinds)) for _ in range(MANY)]
+    requests = [DecideRequest(request_id="r", lead_id="lead", features=Features.FromString(each)) for each in drawn]
+    sent: Any = STREAM_REQUEST.FromString(DecideStreamRequest(requests=requests).SerializeToString())
+    for sealed, features in zip(sent.requests, drawn, strict=True):
+        sealed.features[:] = [features]
+    read = [str(each) if isinstance(each, Exception) else each for each in read_portfolio("t", sent.requests)]
+    assert read == [alone(request) for request in requests]
 
 
 def test_features_in_two_parts_are_one() -> None:
