@@ -143,9 +143,8 @@ def numbers_row(given: Mapping[str, float]) -> tuple[bytes, dict[str, str]]:
 
 def possible(places: Sequence[int], numbers: FloatArray) -> NDArray[np.bool_]:
     """Return which leads have only numbers that their features can have; `numbers` has shape (n, k), of the features at `places`."""
-    fine: NDArray[np.bool_] = np.all(
-        (numbers >= _LOWEST[places]) & (numbers <= _HIGHEST[places]), axis=1
-    )  # not for NaN
+    fits = (numbers >= _LOWEST[places]) & (numbers <= _HIGHEST[places])  # False for NaN, too
+    fine: NDArray[np.bool_] = np.all(fits, axis=1)
     return fine
 
 

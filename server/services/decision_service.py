@@ -77,7 +77,7 @@ class DecisionService:
         )
 
     async def _results(self, requests: Sequence[messages.DecideRequest], caller: Caller) -> bytes:
-        """Return one DecideStreamResponse with the results of one message."""
+        """Return one DecideStreamResponse with the results of one message, whose features are sealed: `convert/sealed.py`."""
         outcomes = await self._outcomes(read_portfolio(caller.tenant, requests[:STREAM_REQUESTS]), caller)
         too_many = InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))
         outcomes += [too_many] * (len(requests) - len(outcomes))

@@ -54,7 +54,9 @@ def test_leads_of_several_kinds_are_read_as_if_each_were_alone() -> None:
     assert same([lead(number, kinds[number % len(kinds)]) for number in range(5 * MANY)])
 
 
-@pytest.mark.parametrize("bad", [{"active_days_7": 8.0}, {"tenure_days": float("nan")}, {"shoe_size": 1.0}])
+@pytest.mark.parametrize(
+    "bad", [{"active_days_7": 8.0}, {"active_days_7": -1.0}, {"tenure_days": float("nan")}, {"shoe_size": 1.0}]
+)
 def test_a_fault_is_told_of_its_own_lead_alone(bad: dict[str, float]) -> None:
     requests = [lead(number, ["tenure_days", "active_days_7"]) for number in range(MANY)]
     requests[7].features.numbers.update(bad)
@@ -81,7 +83,11 @@ def test_a_name_of_the_same_length_is_another_name() -> None:
 
 PARTS = st.sampled_from(
     [
-        *(Features(numbers={name: number}).SerializeToString() for name in NAMES[3:7] for number in (0.0, 1.0, 8.0)),
+        *(
+            Features(numbers={name: number}).SerializeToString()
+            for name in NAMES[3:7]
+            for number in (-1.0, 0.0, 1.0, 8.0)
+        ),
         Features(numbers={"shoe_size": 1.0}).SerializeToString(),
         Features(categories={"source": "web"}).SerializeToString(),
         Features(categories={"shoe": "left"}).SerializeToString(),
