@@ -1,18 +1,17 @@
 """How many of a lead's contacts each limit counts now: all limits at once, as leads that were contacted before are what costs.
 
-Where a window starts is the same for all leads of a zone at an instant, so for most of a batch; which windows a contact lies in never changes.
+Where a window starts is the same for all leads of a moment; which windows a contact can lie in never changes.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from rules.compiled import LimitRule
 from rules.facts import View
+from rules.lead import Contact
+from rules.moment import Moment
+from rules.remembered import Remembered
 from rules.windows import CountingWindow, window_of
-from rules.zones import known_zone
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-KEPT = 4_096
 
 
 class Counted(NamedTuple):
@@ -23,19 +22,16 @@ class Counted(NamedTuple):
     window: CountingWindow
 
 
-class Remembered(dict[Key, Value]):
-    """What a function returned, by its argument; begins anew when it is full."""
-
-    def __init__(self, function: Callable[[Key], Value]) -> None:
-        super().__init__()
-        self._function = function
-
-    def __missing__(self, key: Key) -> Value:
-        """Ask the function."""
-        if len(self) >= KEPT:
-            self.clear()
-        value = self[key] = self._function(key)
-        return value
+def instants_of(limit: LimitRule, contacts: Sequence[Contact], start: int) -> list[int]:
+    """Return the instants of the contacts that a limit counts since `start`, oldest first."""
+    channel, playbook = limit.channel, limit.playbook
+    return [
+        contact.at
+        for contact in contacts
+        if contact.at >= start
+        and (not channel or contact.channel == channel)
+        and (not playbook or contact.playbook == playbook)
+    ]
 
 
 class ContactCounts:
@@ -48,20 +44,18 @@ class ContactCounts:
 
     def __call__(self, view: View) -> tuple[int, ...]:
         """Return one number a window; none at all for a lead that was never contacted."""
-        situation = view.situation
-        contacts = situation.state.contacts
+        contacts = view.situation.state.contacts
         if not contacts:
             return ()
-        starts = self._starts[view.now, known_zone(situation.profile.time_zone)]
+        starts = self._starts[view.moment]
         counts = [0] * len(starts)
         for contact in contacts:
             for place in self._places[contact.channel, contact.playbook]:
                 counts[place] += contact.at >= starts[place]
         return tuple(counts)
 
-    def _starts_at(self, now_and_zone: tuple[int, str]) -> list[int]:
-        now, zone = now_and_zone
-        return [window_of(each.window, zone).start(now) for each in self._counted]
+    def _starts_at(self, moment: Moment) -> list[int]:
+        return [window_of(each.window, moment.zone).start(moment.now) for each in self._counted]
 
     def _places_of(self, contact: tuple[int, int]) -> list[int]:
         channel, playbook = contact

@@ -10,7 +10,7 @@ from zlib import crc32
 from msgspec.structs import replace
 
 from rules.answer import Answer, answer_of
-from rules.arbitration import NOTHING, Arbiter
+from rules.arbitration import NOTHING, arbitrate, failed
 from rules.cells import Answers
 from rules.compiled import CompiledPolicy, FactValue
 from rules.decision import HOLDOUT, TREATMENT, Arbitration, CeilingClaim, Decision, Ruling, Situation
@@ -19,13 +19,16 @@ from rules.escalating import after_decision
 from rules.escalation import NOT_ASKED, EscalationOutcome, escalate
 from rules.facts import View
 from rules.lead import Contact, LeadState, playbook_code
+from rules.moment import Moment, moment_of
 from rules.reference import true_rules
+from rules.remembered import Remembered
 from rules.retained import HISTORY_RETENTION_MS
-from rules.sheet import FactSheet, zones_of
+from rules.sheet import FactSheet
 from rules.stage import StageFinding, find_stage, stage_since
-from rules.vocabulary import ReasonCode, Stage, Verdict
+from rules.vocabulary import Stage, Verdict
 
 SAMPLE_EVERY = 256
+KEPT_MOMENTS = 256
 ESCALATION_SHARE = "escalation_share"
 
 
@@ -43,6 +46,7 @@ class Decider:
         self._engine = RuleEngine(policy)
         self._sheet = FactSheet(policy)
         self._answers = Answers()
+        self._moments = Remembered(self._moment, KEPT_MOMENTS)
         self._sample_every = sample_every
         self._evaluations = 0
         review = policy.document.review
@@ -56,13 +60,14 @@ class Decider:
     def decide(self, situation: Situation) -> Ruling:
         """Return what follows from a situation."""
         now = max(situation.now, situation.state.last_decided_at)  # per lead, time never runs backwards
-        zones = zones_of(self.policy, situation)
-        view = View(situation, now, zones)
+        profile = situation.profile
+        moment = self._moments[profile.time_zone, profile.country, now]
+        view = View(situation, moment)
         try:
             answer = self._evaluate(view)
         except (EngineFaultError, RuleDisagreementError):
-            return self._failed_closed(situation, now, zones, self._sheet.values(view))
-        return self._rule(situation, now, zones, answer)
+            return self._failed_closed(situation, now, self._sheet.values(view))
+        return self._rule(situation, moment, answer)
 
     def _evaluate(self, view: View) -> Answer:
         """Return what the engine said for these cells before, or what it says now."""
@@ -79,43 +84,41 @@ class Decider:
             self.faults += 1
             raise
         answer = answer_of(self.policy, fired)
-        if sampled and (fired != self._reference(values) or known not in (None, answer)):
+        if sampled and (fired != self._reference(values) or (known is not None and known.fired != answer.fired)):
             self.disagreements += 1
             self._answers = Answers()  # any other may be as wrong as this one
             raise RuleDisagreementError
-        self._answers.keep(cells, answer)
-        return answer
+        if known is None:
+            known = answer
+            self._answers.keep(cells, answer)
+        return known
 
     def _reference(self, values: Sequence[FactValue]) -> tuple[int, ...]:
         return true_rules(self.policy.rules, dict(zip(self._sheet.names, values, strict=True)))
 
-    def _rule(self, situation: Situation, now: int, zones: tuple[str, ...], answer: Answer) -> Ruling:
+    def _moment(self, seen: tuple[str, str, int]) -> Moment:
+        return moment_of(self.policy, *seen)
+
+    def _rule(self, situation: Situation, moment: Moment, answer: Answer) -> Ruling:
+        now = moment.now
         held_out = situation.holdout_bucket < self._holdout_percent
         finding = find_stage(situation.state, answer, now)
         if finding.stage is Stage.NONE:
             return self._ruling(
                 situation, now, finding, Verdict.NO_ACTION, NOTHING, NOT_ASKED, answer.hits, held_out=held_out
             )
-        arbiter = Arbiter(self.policy, situation, now, zones, answer, held_out=held_out)
-        if finding.held and finding.raw > Stage.NONE and finding.below_since is not None:
-            until = finding.below_since + self.policy.document.hysteresis.de_escalate_after
-            arbiter.suppress_lower(finding.raw, ReasonCode.STAGE_HYSTERESIS, "hysteresis", until)
-        arbitration = arbiter.run()
+        arbitration = arbitrate(self.policy, situation, moment, answer, finding, held_out=held_out)
         raised = escalate(self.policy, situation, now, finding.stage, answer.fired, held_out=held_out)
         verdict = Verdict.HELD_OUT if held_out else _verdict(arbitration)
         return self._ruling(situation, now, finding, verdict, arbitration, raised, answer.hits, held_out=held_out)
 
-    def _failed_closed(
-        self, situation: Situation, now: int, zones: tuple[str, ...], values: Sequence[FactValue]
-    ) -> Ruling:
+    def _failed_closed(self, situation: Situation, now: int, values: Sequence[FactValue]) -> Ruling:
         """Return a ruling that grants nothing; the stage comes from the plain interpreter, which needs no engine."""
         answer = answer_of(self.policy, self._reference(values))
         finding = find_stage(situation.state, answer, now)
-        arbiter = Arbiter(self.policy, situation, now, zones, answer, held_out=True)
-        arbiter.suppress_all(finding.stage, ReasonCode.RULE_ERROR, "engine")
+        arbitration = failed(self.policy, finding.stage)
         held_out = situation.holdout_bucket < self._holdout_percent
-        verdict, arbitration = Verdict.SUPPRESS, arbiter.result()
-        return self._ruling(situation, now, finding, verdict, arbitration, NOT_ASKED, (), held_out=held_out)
+        return self._ruling(situation, now, finding, Verdict.SUPPRESS, arbitration, NOT_ASKED, (), held_out=held_out)
 
     def _ruling(
         self,
@@ -138,8 +141,8 @@ class Decider:
             verdict,
             finding.stage,
             situation.assessment,
-            tuple(arbitration.interventions),
-            (*arbitration.suppressions, *raised.suppressions),
+            arbitration.interventions,
+            arbitration.suppressions + raised.suppressions,
             raised.escalation,
             situation.cause,
             HOLDOUT if held_out else TREATMENT,

@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -76,20 +75,12 @@ class Suppression(Struct, frozen=True):
     next_eligible_at: int | None = None  # None: never, without a change of state
 
 
-class Granted(NamedTuple):
-    """A contact that this decision has granted already: limits count it for what follows."""
-
-    channel: int
-    playbook: int
-
-
 class Arbitration(Struct, frozen=True):
     """What became of the candidates."""
 
-    interventions: list[InterventionAction]
-    suppressions: list[Suppression]
-    granted: list[Granted]
-    claims: dict[str, int]
+    interventions: tuple[InterventionAction, ...]
+    suppressions: tuple[Suppression, ...]
+    claims: Mapping[str, int]  # by ceiling name
     closes_at: int | None  # the first instant at which a granted one would be blocked
     deferred_to: int | None  # the first instant at which a deferrable one is free
 

@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from rules.compiled import FactValue
 from rules.decision import Situation
+from rules.moment import Moment
 from rules.vocabulary import AssessmentSource, Channel, ConsentState
-from rules.zones import DAY_MS, MINUTE_MS, offset_ms
+from rules.zones import DAY_MS, offset_ms
 
 HOUR_MS = 3_600_000
 MAX_FEATURE_AGE_DAYS = 30
@@ -47,14 +48,13 @@ ALWAYS_KNOWN = frozenset({"churn_probability", "stage", "contacts.last_24h", "co
 
 
 class View:
-    """One situation as the facts see it; `zones` are the zones that its local time is told in (none: unknown)."""
+    """One situation as the facts see it, at its moment."""
 
-    __slots__ = ("now", "situation", "zones")
+    __slots__ = ("moment", "situation")
 
-    def __init__(self, situation: Situation, now: int, zones: tuple[str, ...]) -> None:
+    def __init__(self, situation: Situation, moment: Moment) -> None:
         self.situation = situation
-        self.now = now
-        self.zones = zones
+        self.moment = moment
 
 
 FactFunction = Callable[[View], FactValue]
@@ -62,12 +62,12 @@ FactFunction = Callable[[View], FactValue]
 
 def _below_ms(view: View) -> int:
     since = view.situation.state.below_stage_since
-    return 0 if since is None else view.now - since
+    return 0 if since is None else view.moment.now - since
 
 
 def _since_escalation(view: View) -> int:
     at = view.situation.state.last_escalated_at
-    return 2**53 if at is None else view.now - at
+    return 2**53 if at is None else view.moment.now - at
 
 
 def _share_left(view: View) -> int:
@@ -80,15 +80,15 @@ def _stale(view: View) -> bool:
     if assessment.source is AssessmentSource.CALLER:
         return False
     as_of = assessment.features_as_of
-    return as_of is None or view.now - as_of > MAX_FEATURE_AGE_DAYS * DAY_MS
+    return as_of is None or view.moment.now - as_of > MAX_FEATURE_AGE_DAYS * DAY_MS
 
 
 def _local(view: View) -> int:
-    return view.now + offset_ms(view.zones[0], view.now) if view.zones else 0
+    return view.moment.now + offset_ms(view.moment.zones[0], view.moment.now) if view.moment.zones else 0
 
 
 def _recent(length_ms: int) -> FactFunction:
-    return lambda view: sum(1 for contact in view.situation.state.contacts if contact.at > view.now - length_ms)
+    return lambda view: sum(1 for contact in view.situation.state.contacts if contact.at > view.moment.now - length_ms)
 
 
 def _profile(field: str) -> FactFunction:
@@ -112,13 +112,13 @@ FUNCTIONS: dict[str, FactFunction] = {
     "escalated_before_ms": _since_escalation,
     "escalation_share.left": _share_left,
     "features.stale": _stale,
-    "zone.known": lambda view: bool(view.zones),
+    "zone.known": lambda view: bool(view.moment.zones),
     "lead.value": lambda view: view.situation.profile.value or 0.0,
     "lead.value.known": lambda view: view.situation.profile.value is not None,
     "local.hour": lambda view: _local(view) // HOUR_MS % 24,
-    "local.hour.known": lambda view: len(view.zones) == 1,
+    "local.hour.known": lambda view: len(view.moment.zones) == 1,
     "local.weekday": lambda view: (_local(view) // DAY_MS + 3) % 7,
-    "local.weekday.known": lambda view: len(view.zones) == 1,
+    "local.weekday.known": lambda view: len(view.moment.zones) == 1,
     "assessment.source": lambda view: view.situation.assessment.source.name.lower(),
 }
 FUNCTIONS.update({name: _recent(length_ms) for name, length_ms in CONTACT_FACTS.items()})
@@ -129,7 +129,7 @@ for _field in ("country", "region", "segment", "currency", "owner"):
 
 def clock_of(view: View) -> Hashable:
     """Return what blocked hours and local times follow from; zones and hours begin on whole minutes."""
-    return view.zones, view.situation.profile.country, view.now // MINUTE_MS
+    return view.moment.minute
 
 
 def consents_of(view: View) -> Hashable:

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from rules.compiled import CompiledPolicy, LimitRule
 from rules.decision import HOLDOUT, TREATMENT, Assessment, CeilingReading, Situation
-from rules.eligibility import Horizon
+from rules.eligibility import use_of
 from rules.lead import LeadProfile, LeadState
+from rules.moment import moment_of
 from rules.vocabulary import AssessmentSource, Cause, Channel
+from rules.windows import Use
 
 
 class Headroom(NamedTuple):
@@ -26,19 +28,19 @@ def headroom(
     """Return every limit that applies to a lead, by channel; limits of one playbook are left out."""
     unassessed = Assessment(0.0, AssessmentSource.CALLER, "", now)
     situation = Situation("", "", now, Cause.REQUEST, profile, state, unassessed, 100.0, ceilings)
-    horizon = Horizon(situation, now, (), ())
+    moment = moment_of(policy, profile.time_zone, profile.country, now)
     channels = dict.fromkeys(candidate.channel for candidate in policy.candidates)
     return [
-        _row(channel, limit, horizon)
+        _row(channel, limit, use_of(limit, 0, situation, moment), now)
         for channel in sorted(channels)
         for limit in policy.limits
         if limit.playbook == 0 and limit.channel in (0, channel)
     ]
 
 
-def _row(channel: Channel, limit: LimitRule, horizon: Horizon) -> Headroom:
-    used, free_from = horizon.use(limit)
-    return Headroom(channel, limit.name, used, limit.maximum, None if free_from == horizon.now else free_from)
+def _row(channel: Channel, limit: LimitRule, use: Use, now: int) -> Headroom:
+    free_from = None if use.free_from == now else use.free_from
+    return Headroom(channel, limit.name, use.used, limit.maximum, free_from)
 
 
 def cooldowns(policy: CompiledPolicy, state: LeadState, now: int) -> dict[str, int]:

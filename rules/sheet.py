@@ -12,8 +12,7 @@ from functools import lru_cache
 
 from rules.cells import Cause, CeilingCells, Cell, Cells, Group, cells_of
 from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
-from rules.counts import ContactCounts, Counted
-from rules.decision import Situation
+from rules.counts import ContactCounts, Counted, instants_of
 from rules.facts import (
     ATTRIBUTE,
     CEILING_FACTS,
@@ -33,53 +32,16 @@ from rules.facts import (
 )
 from rules.hours import is_blocked
 from rules.vocabulary import Channel, ConsentState
-from rules.windows import CountingWindow, count, window_of
-from rules.zones import known_zone, plausible_zones, zone_names
+from rules.windows import CountingWindow
 
 
-def zones_of(policy: CompiledPolicy, situation: Situation) -> tuple[str, ...]:
-    """Return the zones that a lead's hours are told in; none when nobody knows and the policy denies the unknown."""
-    profile = situation.profile
-    if profile.time_zone in zone_names():
-        return (profile.time_zone,)
-    if policy.document.unknown_time_zone == "tenant":
-        return (policy.tenant_zone,)
-    if policy.document.unknown_time_zone == "strictest":
-        return plausible_zones(profile.country)
-    return ()
-
-
-def applies(hours: HoursRule, situation: Situation) -> bool:
-    """Return whether blocked hours are for this lead."""
-    country = situation.profile.country
-    return not hours.countries or country in hours.countries or (not country and hours.unknown_country)
-
-
-def lead_window(limit: LimitRule, situation: Situation) -> CountingWindow:
-    """Return a limit's window as it is for this lead."""
-    return window_of(limit.window, known_zone(situation.profile.time_zone))
-
-
-def instants_of(limit: LimitRule, situation: Situation) -> list[int]:
-    """Return the instants of the contacts that a limit of the lead's counts, oldest first."""
-    contacts = situation.state.contacts
-    if not contacts:
-        return []
-    channel, playbook = limit.channel, limit.playbook
-    return [
-        contact.at
-        for contact in contacts
-        if (not channel or contact.channel == channel) and (not playbook or contact.playbook == playbook)
-    ]
-
-
-def used(limit: LimitRule, situation: Situation, now: int) -> int:
+def used(limit: LimitRule, view: View) -> int:
     """Return how many contacts a limit counts now."""
+    situation = view.situation
     if limit.tenant:
         reading = situation.ceilings.get(limit.name)
         return 0 if reading is None else reading.used
-    instants = instants_of(limit, situation)
-    return count(lead_window(limit, situation), instants, now) if instants else 0
+    return len(instants_of(limit, situation.state.contacts, view.moment.stretch(limit).start))
 
 
 def _counted(policy: CompiledPolicy) -> list[Counted]:
@@ -89,11 +51,11 @@ def _counted(policy: CompiledPolicy) -> list[Counted]:
 
 
 def _hours_fact(hours: HoursRule) -> FactFunction:
-    return lambda view: applies(hours, view.situation) and is_blocked(hours.hours, view.zones, view.now)
+    return lambda view: view.moment.applies(hours) and is_blocked(hours.hours, view.moment.zones, view.moment.now)
 
 
 def _limit_fact(limit: LimitRule) -> FactFunction:
-    return lambda view: used(limit, view.situation, view.now)
+    return lambda view: used(limit, view)
 
 
 class FactSheet:

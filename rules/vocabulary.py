@@ -4,6 +4,7 @@ Their numbers are the contract's numbers (`keepwell.v1`), so converting at the e
 """
 
 from enum import IntEnum
+from typing import Final
 
 
 class Stage(IntEnum):
@@ -15,6 +16,7 @@ class Stage(IntEnum):
     CRITICAL_RISK = 4
 
 
+NO_STAGE: Final = Stage.NONE
 RISK_STAGES = (Stage.EARLY_WARNING, Stage.ACTIVE_RISK, Stage.CRITICAL_RISK)
 
 

@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from rules.zones import period
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 # The longest that a calendar period can last in any zone: what a calendar means for a lead whose zone is unknown.
 LONGEST_MS = {"day": DAY_MS + HOUR_MS, "week": 7 * DAY_MS + HOUR_MS, "month": 31 * DAY_MS + HOUR_MS}
+
+
+class Stretch(Struct):
+    """Where a window lies at an instant: contacts count from `start` on, each for `length_ms`, or (0: a calendar's) all until `end`."""
+
+    start: int
+    length_ms: int
+    end: int
 
 
 class CountingWindow(NamedTuple):
@@ -24,7 +34,14 @@ class CountingWindow(NamedTuple):
 
     def start(self, at: int) -> int:
         """Return the first instant that counts at `at`."""
-        return at - self.length_ms + 1 if self.length_ms else period(self.zone, self.calendar, at)[0]
+        return self.stretch(at).start
+
+    def stretch(self, at: int) -> Stretch:
+        """Return where the window lies at `at`."""
+        if self.length_ms:
+            return Stretch(at - self.length_ms + 1, self.length_ms, at + 1)
+        start, end = period(self.zone, self.calendar, at)
+        return Stretch(start, 0, end)
 
 
 @lru_cache(maxsize=4_096)
@@ -37,36 +54,26 @@ def window_of(window: CountingWindow, lead_zone: str) -> CountingWindow:
     return window._replace(zone=lead_zone)
 
 
-def count(window: CountingWindow, instants: Sequence[int], at: int) -> int:
-    """Return how many of the instants lie in the window that ends at `at`."""
-    start = window.start(at)
-    return sum(1 for instant in instants if instant >= start)
-
-
-class Use(NamedTuple):
+class Use(Struct):
     """How many contacts a limit counts, and the first instant from then on at which one more fits; None: there never is one."""
 
     used: int
     free_from: int | None
 
 
-def use_of(window: CountingWindow, instants: Sequence[int], maximum: int, at: int) -> Use:
+def use_in(stretch: Stretch, counted: Sequence[int], maximum: int, at: int) -> Use:
     """Return how far a limit is used up.
 
     Args:
-        window: Resolved for the lead.
-        instants: Ascending; none after `at`.
+        stretch: Where its window lies at `at`.
+        counted: The instants of the contacts in it, ascending.
         maximum: How many the limit allows; 0 allows none, ever.
         at: Now.
 
     """
-    start = window.start(at)
-    counted = [instant for instant in instants if instant >= start]
     used = len(counted)
     if maximum == 0:
         return Use(used, None)
     if used < maximum:
         return Use(used, at)
-    if window.length_ms:
-        return Use(used, counted[used - maximum] + window.length_ms)
-    return Use(used, period(window.zone, window.calendar, at)[1])
+    return Use(used, counted[used - maximum] + stretch.length_ms if stretch.length_ms else stretch.end)

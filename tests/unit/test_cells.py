@@ -13,8 +13,9 @@ from rules.counts import ContactCounts, Counted
 from rules.decision import Assessment, CeilingReading, Situation
 from rules.facts import View
 from rules.lead import Consent, Contact, LeadProfile, LeadState
+from rules.moment import moment_of
 from rules.reference import true_rules
-from rules.sheet import FactSheet, used, zones_of
+from rules.sheet import FactSheet, used
 from rules.source import read_policy
 from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, Stage
 from server.policies import SHIPPED
@@ -106,7 +107,7 @@ def test_remembered_cells_are_those_that_are_worked_out(
     profile = LeadProfile(time_zone=zone, country=country)
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", now)
     situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0, ceilings)
-    view = View(situation, now, zones_of(POLICY, situation))
+    view = View(situation, moment_of(POLICY, zone, country, now))
     facts = dict(zip(REMEMBERING.names, REMEMBERING.values(view), strict=True))
     worked_out, remembered = tuple(cell(facts) for cell in PLAIN), REMEMBERING.cells(view)
     assert SEEN.setdefault(worked_out, remembered) == remembered
@@ -133,5 +134,6 @@ def test_contacts_counted_at_once_are_those_that_each_limit_counts(
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", NOW)
     profile, state = LeadProfile(time_zone=zone), LeadState(contacts=contacts)
     situation = Situation("d", "lead", NOW, Cause.REQUEST, profile, state, assessment, 100.0)
-    each = tuple(used(limit, situation, NOW) for limit in OWN_LIMITS)
-    assert COUNTS(View(situation, NOW, ("UTC",))) == (each if contacts else ())
+    view = View(situation, moment_of(POLICY, zone, "", NOW))
+    each = tuple(used(limit, view) for limit in OWN_LIMITS)
+    assert COUNTS(view) == (each if contacts else ())

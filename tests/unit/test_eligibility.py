@@ -1,9 +1,8 @@
 from rules.compiled import Candidate, HoursRule
-from rules.decision import Assessment, Situation
-from rules.eligibility import Horizon, eligible_at
+from rules.eligibility import open_from
 from rules.hours import blocked_hours
-from rules.lead import LeadProfile, LeadState
-from rules.vocabulary import AssessmentSource, Cause, Channel
+from rules.moment import Moment
+from rules.vocabulary import Channel
 
 HOUR = 3_600_000
 MIDNIGHT = 1_772_323_200_000  # 2026-03-01T00:00:00Z
@@ -12,9 +11,7 @@ MIDNIGHT = 1_772_323_200_000  # 2026-03-01T00:00:00Z
 def first_free(*blocked: str, at: int) -> int | None:
     hours = tuple(HoursRule(f"hours.{place}", blocked_hours(window)) for place, window in enumerate(blocked))
     candidate = Candidate(None, Channel.SMS, "playbook", 1, 0.0, "rule", (), (), (), hours)
-    assessment = Assessment(0.7, AssessmentSource.CALLER, "", at)
-    situation = Situation("d", "lead", at, Cause.REQUEST, LeadProfile(), LeadState(), assessment, 100.0)
-    return eligible_at(candidate, (), Horizon(situation, at, ("UTC",), ()))
+    return open_from(candidate, at, Moment(at, "UTC", "", ("UTC",)))
 
 
 def test_hours_that_end_inside_others_are_followed_by_those() -> None:

@@ -1,0 +1,103 @@
+"""The course of a decision: what becomes of each candidate, as far as it follows from the rules that hit alone.
+
+Limits count what the same decision has granted before, and the engine has already said, for each limit, whether it is full with none, one or
+two contacts more. So the same candidates are granted to all leads with the same answer, and the same things speak against the others: that
+is worked out once for each answer. Only counts and times are a lead's own; `arbitration.py` adds them.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from rules.compiled import Candidate, CompiledPolicy, LimitRule
+from rules.decision import Suppression
+from rules.vocabulary import ReasonCode, Stage
+
+
+class Full(Struct, frozen=True):
+    """A limit that is full, and how many contacts of the same decision it counts; `rule` and `maximum` as a suppression says them."""
+
+    limit: LimitRule
+    added: int
+    rule: str
+    maximum: float
+
+
+class Step(Struct, frozen=True):
+    """A candidate that a rule proposes, and what becomes of it."""
+
+    candidate: Candidate
+    granted: bool
+    reasons: tuple[
+        Suppression, ...
+    ]  # against it, but for limits, without a time; a granted one's are for leads that are held out
+    full: tuple[int, ...] = ()  # places of the limits in the course
+    ends: bool = False  # whether everything against it passes with time
+    defers: bool = False  # whether everything against it puts a contact off rather than drop it
+
+
+class Course(Struct, frozen=True):
+    """What becomes of a stage's candidates, in their order, and the limits that are against some of them, each once."""
+
+    steps: tuple[Step, ...] = ()
+    full: tuple[Full, ...] = ()
+
+
+def suppression(candidate: Candidate, reason: ReasonCode, rule: str) -> Suppression:
+    """Return a reason against a candidate that does not pass with time."""
+    return Suppression(candidate.channel, candidate.playbook, reason, rule)
+
+
+def course_of(policy: CompiledPolicy, fired: frozenset[int], stage: Stage) -> Course:
+    """Return the course of a stage: each candidate is granted unless something is against it, up to the stage's number."""
+    most = getattr(policy.document.max_interventions, stage.name.lower())
+    steps: list[Step] = []
+    granted: list[Candidate] = []
+    found: list[Full] = []
+    for candidate in _proposed(policy, fired, stage):
+        step = _withheld(candidate, granted, found, fired)
+        if step is None and len(granted) >= most:
+            step = Step(candidate, False, (suppression(candidate, ReasonCode.LOWER_PRIORITY, "max_interventions"),))
+        elif step is None:
+            granted.append(candidate)
+            step = Step(candidate, True, (suppression(candidate, ReasonCode.HELD_OUT, "holdout"),))
+        steps.append(step)
+    return Course(tuple(steps), tuple(found))
+
+
+def _proposed(policy: CompiledPolicy, fired: frozenset[int], stage: Stage) -> Sequence[Candidate]:
+    """Return the candidates that a rule proposes, each channel and playbook once."""
+    found: dict[tuple[int, int], Candidate] = {}
+    for candidate in policy.candidates:
+        if candidate.stage in (None, stage) and not fired.isdisjoint(candidate.rules):
+            found.setdefault((candidate.channel, candidate.playbook_code), candidate)
+    return list(found.values())
+
+
+def _withheld(
+    candidate: Candidate, granted: Sequence[Candidate], found: list[Full], fired: frozenset[int]
+) -> Step | None:
+    """Return the step of a candidate that something is against, its full limits added to those found; None when nothing is."""
+    denials = [denial for denial in candidate.denials if denial.rule in fired]
+    counted = [(limit, _added(limit, granted)) for limit in candidate.limits]
+    full = [
+        Full(limit, added, f"limit.{limit.name}", float(limit.maximum))
+        for limit, added in counted
+        if _is_full(limit, added, fired)
+    ]
+    if not denials and not full:
+        return None
+    found += [each for each in full if each not in found]
+    reasons = tuple([suppression(candidate, denial.reason, denial.name) for denial in denials])
+    ends = all(denial.hours is not None for denial in denials)
+    defers = all(denial.defers for denial in denials) and all(each.limit.defers for each in full)
+    return Step(candidate, False, reasons, tuple(map(found.index, full)), ends, defers)
+
+
+def _added(limit: LimitRule, granted: Sequence[Candidate]) -> int:
+    """Return how many contacts of this decision a limit counts."""
+    return sum(limit.channel in (0, each.channel) and limit.playbook in (0, each.playbook_code) for each in granted)
+
+
+def _is_full(limit: LimitRule, added: int, fired: frozenset[int]) -> bool:
+    return limit.variants[min(added, len(limit.variants) - 1)] in fired
