@@ -9,11 +9,11 @@ from rules.decision import Arbitration, InterventionAction, Situation, Suppressi
 from rules.eligibility import closes_at, open_from, use_of
 from rules.moment import Moment
 from rules.stage import StageFinding
-from rules.vocabulary import NO_STAGE, ReasonCode, Stage
+from rules.vocabulary import NO_STAGE, ReasonCode, Stage, Verdict
 from rules.windows import Use
 
 DELIVERY_MS = 3_600_000  # how long a granted contact may wait to be carried out
-NOTHING = Arbitration((), (), {}, None, None)
+NOTHING = Arbitration(Verdict.NO_ACTION, (), (), {}, None, None)
 
 
 def arbitrate(
@@ -45,14 +45,25 @@ def arbitrate(
                 deferred_to = _earlier(deferred_to, eligible)
         else:
             suppressions += step.reasons
-    return Arbitration(tuple(interventions), tuple(suppressions), claims, closes, deferred_to)
+    if held_out or interventions:
+        deferred_to = None
+    verdict = _verdict(interventions, deferred_to, held_out=held_out)
+    return Arbitration(verdict, tuple(interventions), tuple(suppressions), claims, closes, deferred_to)
+
+
+def _verdict(interventions: Sequence[InterventionAction], deferred_to: int | None, *, held_out: bool) -> Verdict:
+    if held_out:
+        return Verdict.HELD_OUT
+    if interventions:
+        return Verdict.CONTACT
+    return Verdict.SUPPRESS if deferred_to is None else Verdict.DEFER
 
 
 def failed(policy: CompiledPolicy, stage: Stage) -> Arbitration:
     """Return every candidate of a stage as withheld because the engine failed."""
     candidates = [each for each in policy.candidates if each.stage in (None, stage)]
     reasons = [suppression(each, ReasonCode.RULE_ERROR, "engine") for each in candidates]
-    return Arbitration((), tuple(reasons), {}, None, None)
+    return Arbitration(Verdict.SUPPRESS, (), tuple(reasons), {}, None, None)
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:
@@ -102,8 +113,8 @@ def _eligible_at(step: Step, uses: Sequence[Use], moment: Moment) -> int | None:
         free_from = uses[place].free_from
         if free_from is None:
             return None
-        instant = max(instant, free_from)
-    return open_from(step.candidate, instant, moment)
+        instant = free_from if free_from > instant else instant
+    return open_from(step.candidate, instant, moment) if step.candidate.hours else instant
 
 
 def _claim(candidate: Candidate, claims: dict[str, int]) -> None:

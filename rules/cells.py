@@ -13,27 +13,29 @@ from typing import Any, TypeVar
 
 from rules.answer import Answer
 from rules.compiled import EngineRule, FactValue
-from rules.facts import View
+from rules.decision import Situation
+from rules.moment import Moment
 
-Seen = TypeVar("Seen")  # what a fact is read from: a View, or in tests the facts themselves
-Cell = Callable[[View], object]
+Lead = TypeVar("Lead")  # what a fact is read from: a Situation, or in tests the facts themselves
+At = TypeVar("At")  # and when: a Moment
+Cell = Callable[[Situation, Moment], object]
 Cells = tuple[object, ...]
-Cause = Callable[[View], Hashable]
+Cause = Callable[[Situation, Moment], Hashable]
 KEPT_ANSWERS = 4_096  # in each of two generations
 KEPT_CAUSES = 4_096
 
 
-def cell_of(function: Callable[[Seen], FactValue], constants: Sequence[FactValue]) -> Callable[[Seen], object]:
+def cell_of(function: Callable[[Lead, At], FactValue], constants: Sequence[FactValue]) -> Callable[[Lead, At], object]:
     """Return the fact reduced to what comparisons with these constants can tell apart."""
     if all(isinstance(constant, bool) for constant in constants):
         return function
     if all(isinstance(constant, str) for constant in constants):
         known = frozenset(constants)
-        return lambda view: value if (value := function(view)) in known else None
+        return lambda lead, moment: value if (value := function(lead, moment)) in known else None
     marks: list[Any] = sorted(set(constants))  # all are numbers: the compiler has checked it
     # Even between two marks, odd on a mark: equal, below and above stay apart.
     edges = [edge for mark in marks for edge in (mark, _just_above(mark))]
-    return lambda view: bisect_right(edges, function(view))
+    return lambda lead, moment: bisect_right(edges, function(lead, moment))
 
 
 def _just_above(number: int | float) -> int | float:
@@ -45,8 +47,8 @@ def _just_above(number: int | float) -> int | float:
 
 
 def cells_of(
-    rules: Sequence[EngineRule], functions: Mapping[str, Callable[[Seen], FactValue]]
-) -> dict[str, Callable[[Seen], object]]:
+    rules: Sequence[EngineRule], functions: Mapping[str, Callable[[Lead, At], FactValue]]
+) -> dict[str, Callable[[Lead, At], object]]:
     """Return the cell of every fact that the rules compare, by its name, in the order of `functions`."""
     constants: dict[str, list[FactValue]] = {name: [] for name in functions}
     for rule in rules:
@@ -65,17 +67,17 @@ class Group:
         self._numbers: dict[Cells, int] = {}
         self._next = count()
 
-    def __call__(self, view: View) -> int | Cells:
+    def number(self, lead: Situation, moment: Moment) -> int | Cells:
         """Return the number of one situation's cells; the same cells may come to have another, other ones never the same."""
-        cause = self._cause(view)
+        cause = self._cause(lead, moment)
         if cause is None:
-            return tuple([cell(view) for cell in self._cells])
+            return tuple([cell(lead, moment) for cell in self._cells])
         known = self._known.get(cause)
         if known is None:
             if len(self._known) >= KEPT_CAUSES:
                 self._known.clear()
                 self._numbers.clear()
-            cells = tuple([cell(view) for cell in self._cells])
+            cells = tuple([cell(lead, moment) for cell in self._cells])
             known = self._numbers.get(cells)
             if known is None:
                 known = self._numbers[cells] = next(self._next)
@@ -91,11 +93,11 @@ class CeilingCells:
         self._ceilings: object = None
         self._known: Cells = ()
 
-    def __call__(self, view: View) -> Cells:
+    def cells(self, lead: Situation, moment: Moment) -> Cells:
         """Return the cells of one situation."""
-        ceilings = view.situation.ceilings
+        ceilings = lead.ceilings
         if ceilings is not self._ceilings:
-            self._ceilings, self._known = ceilings, tuple([cell(view) for cell in self._cells])
+            self._ceilings, self._known = ceilings, tuple([cell(lead, moment) for cell in self._cells])
         return self._known
 
 

@@ -6,9 +6,7 @@ Where a window starts is the same for all leads of a moment; which windows a con
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rules.compiled import LimitRule
-from rules.facts import View
-from rules.lead import Contact
+from rules.decision import Situation
 from rules.moment import Moment
 from rules.remembered import Remembered
 from rules.windows import CountingWindow, window_of
@@ -22,18 +20,6 @@ class Counted(NamedTuple):
     window: CountingWindow
 
 
-def instants_of(limit: LimitRule, contacts: Sequence[Contact], start: int) -> list[int]:
-    """Return the instants of the contacts that a limit counts since `start`, oldest first."""
-    channel, playbook = limit.channel, limit.playbook
-    return [
-        contact.at
-        for contact in contacts
-        if contact.at >= start
-        and (not channel or contact.channel == channel)
-        and (not playbook or contact.playbook == playbook)
-    ]
-
-
 class ContactCounts:
     """Counts a lead's contacts in all windows."""
 
@@ -42,12 +28,12 @@ class ContactCounts:
         self._starts = Remembered(self._starts_at)
         self._places = Remembered(self._places_of)
 
-    def __call__(self, view: View) -> tuple[int, ...]:
+    def counts(self, lead: Situation, moment: Moment) -> tuple[int, ...]:
         """Return one number a window; none at all for a lead that was never contacted."""
-        contacts = view.situation.state.contacts
+        contacts = lead.state.contacts
         if not contacts:
             return ()
-        starts = self._starts[view.moment]
+        starts = self._starts[moment]
         counts = [0] * len(starts)
         for contact in contacts:
             for place in self._places[contact.channel, contact.playbook]:

@@ -17,7 +17,6 @@ from rules.decision import HOLDOUT, TREATMENT, Arbitration, CeilingClaim, Decisi
 from rules.engine import EngineFaultError, RuleEngine
 from rules.escalating import after_decision
 from rules.escalation import NOT_ASKED, EscalationOutcome, escalate
-from rules.facts import View
 from rules.lead import Contact, LeadState, playbook_code
 from rules.moment import Moment, moment_of
 from rules.reference import true_rules
@@ -25,7 +24,7 @@ from rules.remembered import Remembered
 from rules.retained import HISTORY_RETENTION_MS
 from rules.sheet import FactSheet
 from rules.stage import StageFinding, find_stage, stage_since
-from rules.vocabulary import Stage, Verdict
+from rules.vocabulary import NO_STAGE, Stage
 
 SAMPLE_EVERY = 256
 KEPT_MOMENTS = 256
@@ -62,22 +61,21 @@ class Decider:
         now = max(situation.now, situation.state.last_decided_at)  # per lead, time never runs backwards
         profile = situation.profile
         moment = self._moments[profile.time_zone, profile.country, now]
-        view = View(situation, moment)
         try:
-            answer = self._evaluate(view)
+            answer = self._evaluate(situation, moment)
         except (EngineFaultError, RuleDisagreementError):
-            return self._failed_closed(situation, now, self._sheet.values(view))
+            return self._failed_closed(situation, now, self._sheet.values(situation, moment))
         return self._rule(situation, moment, answer)
 
-    def _evaluate(self, view: View) -> Answer:
+    def _evaluate(self, situation: Situation, moment: Moment) -> Answer:
         """Return what the engine said for these cells before, or what it says now."""
         self._evaluations += 1
-        cells = self._sheet.cells(view)
+        cells = self._sheet.cells(situation, moment)
         known = self._answers.get(cells)
         sampled = self._evaluations % self._sample_every == 0
         if known is not None and not sampled:
             return known
-        values = self._sheet.values(view)
+        values = self._sheet.values(situation, moment)
         try:
             fired = self._engine.fired(self._sheet.message(values))
         except EngineFaultError:
@@ -100,45 +98,38 @@ class Decider:
         return moment_of(self.policy, *seen)
 
     def _rule(self, situation: Situation, moment: Moment, answer: Answer) -> Ruling:
-        now = moment.now
         held_out = situation.holdout_bucket < self._holdout_percent
-        finding = find_stage(situation.state, answer, now)
-        if finding.stage is Stage.NONE:
-            return self._ruling(
-                situation, now, finding, Verdict.NO_ACTION, NOTHING, NOT_ASKED, answer.hits, held_out=held_out
-            )
-        arbitration = arbitrate(self.policy, situation, moment, answer, finding, held_out=held_out)
-        raised = escalate(self.policy, situation, now, finding.stage, answer.fired, held_out=held_out)
-        verdict = Verdict.HELD_OUT if held_out else _verdict(arbitration)
-        return self._ruling(situation, now, finding, verdict, arbitration, raised, answer.hits, held_out=held_out)
+        finding = find_stage(situation.state, answer, moment.now)
+        arbitration, raised = NOTHING, NOT_ASKED
+        if finding.stage is not NO_STAGE:
+            arbitration = arbitrate(self.policy, situation, moment, answer, finding, held_out=held_out)
+            raised = escalate(self.policy, situation, moment.now, finding.stage, answer.fired, held_out=held_out)
+        return self._ruling(situation, moment.now, finding, arbitration, raised, answer.hits, held_out)
 
     def _failed_closed(self, situation: Situation, now: int, values: Sequence[FactValue]) -> Ruling:
         """Return a ruling that grants nothing; the stage comes from the plain interpreter, which needs no engine."""
         answer = answer_of(self.policy, self._reference(values))
         finding = find_stage(situation.state, answer, now)
-        arbitration = failed(self.policy, finding.stage)
         held_out = situation.holdout_bucket < self._holdout_percent
-        return self._ruling(situation, now, finding, Verdict.SUPPRESS, arbitration, NOT_ASKED, (), held_out=held_out)
+        return self._ruling(situation, now, finding, failed(self.policy, finding.stage), NOT_ASKED, (), held_out)
 
     def _ruling(
         self,
         situation: Situation,
         now: int,
         finding: StageFinding,
-        verdict: Verdict,
         arbitration: Arbitration,
         raised: EscalationOutcome,
         hits: tuple[int, ...],
-        *,
         held_out: bool,
     ) -> Ruling:
-        review_at = now + self._review_ms[finding.stage]
-        if verdict is Verdict.DEFER and arbitration.deferred_to is not None:
-            review_at = min(review_at, arbitration.deferred_to)
+        review_at, deferred_to = now + self._review_ms[finding.stage], arbitration.deferred_to
+        if deferred_to is not None:
+            review_at = min(review_at, deferred_to)
         decision = Decision(
             situation.decision_id,
             situation.lead_id,
-            verdict,
+            arbitration.verdict,
             finding.stage,
             situation.assessment,
             arbitration.interventions,
@@ -152,18 +143,18 @@ class Decider:
             now,
             review_at,
         )
-        claims = [CeilingClaim(name, amount) for name, amount in arbitration.claims.items()]
-        if raised.escalation is not None:
-            claims.append(CeilingClaim(ESCALATION_SHARE, 1))
-        deferred_to = arbitration.deferred_to if verdict is Verdict.DEFER else None
         state = _next_state(self.policy, situation.state, decision, finding, deferred_to)
-        return Ruling(decision, state, arbitration.closes_at, tuple(claims))
+        return Ruling(decision, state, arbitration.closes_at, _claims(arbitration, raised))
 
 
-def _verdict(arbitration: Arbitration) -> Verdict:
-    if arbitration.interventions:
-        return Verdict.CONTACT
-    return Verdict.SUPPRESS if arbitration.deferred_to is None else Verdict.DEFER
+def _claims(arbitration: Arbitration, raised: EscalationOutcome) -> tuple[CeilingClaim, ...]:
+    """Return what is taken of tenant-wide ceilings; most decisions take nothing."""
+    if not arbitration.claims and raised.escalation is None:
+        return ()
+    claims = [CeilingClaim(name, amount) for name, amount in arbitration.claims.items()]
+    if raised.escalation is not None:
+        claims.append(CeilingClaim(ESCALATION_SHARE, 1))
+    return tuple(claims)
 
 
 def _next_state(
@@ -187,11 +178,15 @@ def _next_state(
     )
 
 
-def _contacts(before: Sequence[Contact], decision: Decision) -> tuple[Contact, ...]:
+def _contacts(before: tuple[Contact, ...], decision: Decision) -> tuple[Contact, ...]:
     """Return the contacts that limits may still count, with those that the decision grants."""
     now = decision.decided_at
+    if before and before[0].at <= now - HISTORY_RETENTION_MS:  # the oldest
+        before = tuple([contact for contact in before if contact.at > now - HISTORY_RETENTION_MS])
+    if not decision.interventions:
+        return before
     granted = [
         Contact(now, action.channel, playbook_code(action.playbook), crc32(action.intervention_id.encode()))
         for action in decision.interventions
     ]
-    return (*[contact for contact in before if contact.at > now - HISTORY_RETENTION_MS], *granted)
+    return (*before, *granted)

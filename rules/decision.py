@@ -78,11 +78,12 @@ class Suppression(Struct, frozen=True):
 class Arbitration(Struct, frozen=True):
     """What became of the candidates."""
 
+    verdict: Verdict
     interventions: tuple[InterventionAction, ...]
     suppressions: tuple[Suppression, ...]
     claims: Mapping[str, int]  # by ceiling name
     closes_at: int | None  # the first instant at which a granted one would be blocked
-    deferred_to: int | None  # the first instant at which a deferrable one is free
+    deferred_to: int | None  # of a contact put off: the first instant at which one is free
 
 
 class Escalation(Struct, frozen=True):

@@ -1,22 +1,29 @@
 """What passes with time: how far limits are used up and when one more contact fits, and when hours leave a channel open."""
 
 from rules.compiled import Candidate, LimitRule
-from rules.counts import instants_of
 from rules.decision import Situation
 from rules.hours import next_change
 from rules.moment import Moment
-from rules.windows import Use, use_in
+from rules.windows import Use
 
 MAX_STEPS = 200
 
 
-def use_of(limit: LimitRule, added: int, situation: Situation, moment: Moment) -> Use:
+def use_of(limit: LimitRule, added: int, lead: Situation, moment: Moment) -> Use:
     """Return how far a limit is used up once it counts so many contacts of this decision, too."""
     if limit.tenant:
-        return _of_tenant(limit, added, situation, moment.now)
-    stretch = moment.stretch(limit)
-    counted = instants_of(limit, situation.state.contacts, stretch.start)
-    return use_in(stretch, counted + [moment.now] * added if added else counted, limit.maximum, moment.now)
+        return _of_tenant(limit, added, lead, moment.now)
+    stretch, channel, playbook = moment.stretch(limit), limit.channel, limit.playbook
+    counted = [moment.now] * added  # newest first
+    for contact in reversed(lead.state.contacts):
+        if contact.at >= stretch.start and channel in (0, contact.channel) and playbook in (0, contact.playbook):
+            counted.append(contact.at)
+    used, maximum = len(counted), limit.maximum
+    if maximum == 0:
+        return Use(used, None)
+    if used < maximum:
+        return Use(used, moment.now)
+    return Use(used, counted[maximum - 1] + stretch.length_ms if stretch.length_ms else stretch.end)
 
 
 def _of_tenant(limit: LimitRule, added: int, situation: Situation, now: int) -> Use:

@@ -53,9 +53,9 @@ def _withheld(rule: EscalationRule, situation: Situation, now: int, fired: froze
         )
     if rule.share_rule in fired:
         reading = situation.ceilings["escalation_share"]
-        share = Suppression(None, "", ReasonCode.ESCALATION_SHARE, "escalation.share")
         found = [replace(reason, next_eligible_at=None) for reason in found]
-        found.append(replace(share, observed=float(reading.used), limit=float(reading.maximum)))
+        observed, limit = float(reading.used), float(reading.maximum)
+        found.append(Suppression(None, "", ReasonCode.ESCALATION_SHARE, "escalation.share", "", observed, limit))
     return found
 
 

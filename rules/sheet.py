@@ -12,7 +12,9 @@ from functools import lru_cache
 
 from rules.cells import Cause, CeilingCells, Cell, Cells, Group, cells_of
 from rules.compiled import CompiledPolicy, FactValue, HoursRule, LimitRule
-from rules.counts import ContactCounts, Counted, instants_of
+from rules.counts import ContactCounts, Counted
+from rules.decision import Situation
+from rules.eligibility import use_of
 from rules.facts import (
     ATTRIBUTE,
     CEILING_FACTS,
@@ -23,25 +25,17 @@ from rules.facts import (
     HISTORY_FACTS,
     KNOWN,
     FactFunction,
-    View,
     attribute_fact,
+    attributes_of,
     clock_of,
     consent_fact,
     consents_of,
     history_of,
 )
 from rules.hours import is_blocked
+from rules.moment import Moment
 from rules.vocabulary import Channel, ConsentState
 from rules.windows import CountingWindow
-
-
-def used(limit: LimitRule, view: View) -> int:
-    """Return how many contacts a limit counts now."""
-    situation = view.situation
-    if limit.tenant:
-        reading = situation.ceilings.get(limit.name)
-        return 0 if reading is None else reading.used
-    return len(instants_of(limit, situation.state.contacts, view.moment.stretch(limit).start))
 
 
 def _counted(policy: CompiledPolicy) -> list[Counted]:
@@ -51,11 +45,11 @@ def _counted(policy: CompiledPolicy) -> list[Counted]:
 
 
 def _hours_fact(hours: HoursRule) -> FactFunction:
-    return lambda view: view.moment.applies(hours) and is_blocked(hours.hours, view.moment.zones, view.moment.now)
+    return lambda _, moment: moment.applies(hours) and is_blocked(hours.hours, moment.zones, moment.now)
 
 
 def _limit_fact(limit: LimitRule) -> FactFunction:
-    return lambda view: used(limit, view)
+    return lambda lead, moment: use_of(limit, 0, lead, moment).used
 
 
 class FactSheet:
@@ -91,28 +85,33 @@ class FactSheet:
         """Return the cells, those that can be remembered in groups."""
         hours = {hours.fact for hours in policy.hours} | CLOCK_FACTS
         counts = {limit.fact for limit in policy.limits if not limit.tenant} | CONTACT_FACTS.keys()
+        attributes = {name for name in cells if name.startswith(ATTRIBUTE)}
+        compared = list(dict.fromkeys(name.removeprefix(ATTRIBUTE).removesuffix(KNOWN) for name in attributes))
         consents = {name for name in cells if name.startswith(CONSENT)}
         grouped: list[tuple[Cause, AbstractSet[str]]] = [
             (clock_of, hours),
-            (ContactCounts(_counted(policy)), counts),
+            (ContactCounts(_counted(policy)).counts, counts),
             (consents_of, consents),
             (history_of, HISTORY_FACTS),
+            (attributes_of(compared), attributes),
         ]
         groups: list[Cell] = [
-            Group(cause, [cells[name] for name in cells if name in names]) for cause, names in grouped
+            Group(cause, [cells[name] for name in cells if name in names]).number
+            for cause, names in grouped
+            if not names.isdisjoint(cells)
         ]
         ceilings = {limit.fact for limit in policy.limits if limit.tenant} | CEILING_FACTS
-        groups.append(CeilingCells([cells[name] for name in cells if name in ceilings]))
+        groups.append(CeilingCells([cells[name] for name in cells if name in ceilings]).cells)
         in_groups = ceilings.union(*(names for _, names in grouped))
         return groups + [cell for name, cell in cells.items() if name not in in_groups]
 
-    def cells(self, view: View) -> Cells:
+    def cells(self, lead: Situation, moment: Moment) -> Cells:
         """Return the cells that the facts lie in; see `cells.py`."""
-        return tuple([cell(view) for cell in self._cells])
+        return tuple([cell(lead, moment) for cell in self._cells])
 
-    def values(self, view: View) -> list[FactValue]:
+    def values(self, lead: Situation, moment: Moment) -> list[FactValue]:
         """Return the facts' values, in the order of `names`."""
-        return [function(view) for function in self._functions_in_order]
+        return [function(lead, moment) for function in self._functions_in_order]
 
     def message(self, values: Sequence[FactValue]) -> str:
         """Return the values as the inside of a JSON object."""

@@ -3,7 +3,6 @@
 A rolling window is half open, (now - length, now]: a contact exactly one length old no longer counts.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -59,21 +58,3 @@ class Use(Struct):
 
     used: int
     free_from: int | None
-
-
-def use_in(stretch: Stretch, counted: Sequence[int], maximum: int, at: int) -> Use:
-    """Return how far a limit is used up.
-
-    Args:
-        stretch: Where its window lies at `at`.
-        counted: The instants of the contacts in it, ascending.
-        maximum: How many the limit allows; 0 allows none, ever.
-        at: Now.
-
-    """
-    used = len(counted)
-    if maximum == 0:
-        return Use(used, None)
-    if used < maximum:
-        return Use(used, at)
-    return Use(used, counted[used - maximum] + stretch.length_ms if stretch.length_ms else stretch.end)

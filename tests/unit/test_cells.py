@@ -11,11 +11,11 @@ from rules.cells import Answers, cell_of, cells_of
 from rules.compiler import compile_policy
 from rules.counts import ContactCounts, Counted
 from rules.decision import Assessment, CeilingReading, Situation
-from rules.facts import View
+from rules.eligibility import use_of
 from rules.lead import Consent, Contact, LeadProfile, LeadState
 from rules.moment import moment_of
 from rules.reference import true_rules
-from rules.sheet import FactSheet, used
+from rules.sheet import FactSheet
 from rules.source import read_policy
 from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, Stage
 from server.policies import SHIPPED
@@ -26,30 +26,30 @@ POLICY = compile_policy(read_policy(SHIPPED.read_text()), "v")
 REMEMBERING = FactSheet(POLICY)
 
 
-def look(view: Any) -> Any:
-    return view
+def look(value: Any, _: Any) -> Any:
+    return value
 
 
 def test_a_bound_is_a_cell_of_its_own() -> None:
     cell = cell_of(look, [0.3, 0.6, 0.3])
     values: list[Any] = [0.0, 0.29999999999999993, 0.3, 0.30000000000000004, 0.6, 1.0]
-    assert [cell(value) for value in values] == [0, 0, 1, 2, 3, 4]
+    assert [cell(value, None) for value in values] == [0, 0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("mark", [3, 2**53, 2**53 + 1, -(2**60) - 1])
 def test_a_whole_bound_is_a_cell_of_its_own_where_floats_are_too_far_apart(mark: int) -> None:
     cell = cell_of(look, [mark])
     values: list[Any] = [mark - 1, mark, mark + 1]
-    assert [cell(value) for value in values] == [0, 1, 2]
+    assert [cell(value, None) for value in values] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("value", "cell"), [("US", "US"), ("", ""), ("DE", None)])
 def test_a_text_is_one_of_those_compared_with_or_none_of_them(value: Any, cell: str | None) -> None:
-    assert cell_of(look, ["US", ""])(value) == cell
+    assert cell_of(look, ["US", ""])(value, None) == cell
 
 
 def fact(name: str) -> Any:
-    return lambda facts: facts[name]
+    return lambda facts, _: facts[name]
 
 
 PLAIN: list[Any] = list(cells_of(POLICY.rules, {name: fact(name) for name in POLICY.facts}).values())
@@ -60,7 +60,7 @@ STANDS_FOR: dict[Any, Any] = {}
 def test_situations_in_the_same_cells_make_the_same_rules_true() -> None:
     answers = defaultdict(set)
     for facts in vectors(POLICY, 4_000):
-        answers[tuple(cell(facts) for cell in PLAIN)].add(true_rules(POLICY.rules, facts))
+        answers[tuple(cell(facts, None) for cell in PLAIN)].add(true_rules(POLICY.rules, facts))
     assert {len(found) for found in answers.values()} == {1}
 
 
@@ -107,9 +107,9 @@ def test_remembered_cells_are_those_that_are_worked_out(
     profile = LeadProfile(time_zone=zone, country=country)
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", now)
     situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0, ceilings)
-    view = View(situation, moment_of(POLICY, zone, country, now))
-    facts = dict(zip(REMEMBERING.names, REMEMBERING.values(view), strict=True))
-    worked_out, remembered = tuple(cell(facts) for cell in PLAIN), REMEMBERING.cells(view)
+    moment = moment_of(POLICY, zone, country, now)
+    facts = dict(zip(REMEMBERING.names, REMEMBERING.values(situation, moment), strict=True))
+    worked_out, remembered = tuple(cell(facts, None) for cell in PLAIN), REMEMBERING.cells(situation, moment)
     assert SEEN.setdefault(worked_out, remembered) == remembered
     assert STANDS_FOR.setdefault(remembered, worked_out) == worked_out
 
@@ -134,6 +134,6 @@ def test_contacts_counted_at_once_are_those_that_each_limit_counts(
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", NOW)
     profile, state = LeadProfile(time_zone=zone), LeadState(contacts=contacts)
     situation = Situation("d", "lead", NOW, Cause.REQUEST, profile, state, assessment, 100.0)
-    view = View(situation, moment_of(POLICY, zone, "", NOW))
-    each = tuple(used(limit, view) for limit in OWN_LIMITS)
-    assert COUNTS(view) == (each if contacts else ())
+    moment = moment_of(POLICY, zone, "", NOW)
+    each = tuple(use_of(limit, 0, situation, moment).used for limit in OWN_LIMITS)
+    assert COUNTS.counts(situation, moment) == (each if contacts else ())
