@@ -24,13 +24,11 @@ class Full(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """A candidate that a rule proposes, and what becomes of it."""
+    """A candidate that a rule proposes, and what becomes of it; a granted one's reasons are for leads that are held out."""
 
     candidate: Candidate
     granted: bool
-    reasons: tuple[
-        Suppression, ...
-    ]  # against it, but for limits, without a time; a granted one's are for leads that are held out
+    reasons: tuple[Suppression, ...]  # against it, without a time; limits apart
     full: tuple[int, ...] = ()  # places of the limits in the course
     ends: bool = False  # whether everything against it passes with time
     defers: bool = False  # whether everything against it puts a contact off rather than drop it
