@@ -1,8 +1,7 @@
 """What the engine answers about a situation, and what follows from the rules that hit alone."""
 
 from collections.abc import Sequence
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from rules.compiled import CompiledPolicy
 from rules.course import Course, course_of
@@ -12,7 +11,8 @@ from rules.vocabulary import RISK_STAGES, Stage
 NO_COURSE = Course()
 
 
-class Answer(Struct, frozen=True):
+@dataclass(frozen=True)
+class Answer:
     """The engine rules that are true, and what they say of the stage: by the probability alone (`raw`), and with hysteresis."""
 
     fired: frozenset[int]

@@ -3,9 +3,8 @@
 Everything here is plain data, made once for each policy version by `compiler.py`.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
-
-from msgspec import Struct
 
 from rules.document import PolicyDocument
 from rules.hours import BlockedHours
@@ -38,7 +37,8 @@ class TraceRule(NamedTuple):
     condition: str
 
 
-class HoursRule(Struct, frozen=True):
+@dataclass(frozen=True)
+class HoursRule:
     """Blocked hours as a fact: `fact` is true while they last."""
 
     fact: str
@@ -47,7 +47,8 @@ class HoursRule(Struct, frozen=True):
     unknown_country: bool = False  # also for a lead without a country
 
 
-class LimitRule(Struct, frozen=True):
+@dataclass(frozen=True)
+class LimitRule:
     """A limit on contacts; `playbook` is the code of the one playbook it counts, 0 for all."""
 
     name: str
@@ -62,7 +63,8 @@ class LimitRule(Struct, frozen=True):
     variants: tuple[int, ...]  # engine rules: full when 0, 1, 2… contacts of this decision count, too
 
 
-class Denial(Struct, frozen=True):
+@dataclass(frozen=True)
+class Denial:
     """What an engine rule that fired says against a candidate; `hours` says when it ends, no hours: never by itself."""
 
     rule: int
@@ -72,7 +74,8 @@ class Denial(Struct, frozen=True):
     defers: bool = False
 
 
-class Candidate(Struct, frozen=True):
+@dataclass(frozen=True)
+class Candidate:
     """One intervention that a stage may grant, and everything that can be said against it."""
 
     stage: Stage | None  # None: every stage above NONE
@@ -87,7 +90,8 @@ class Candidate(Struct, frozen=True):
     hours: tuple[HoursRule, ...]
 
 
-class EscalationRule(Struct, frozen=True):
+@dataclass(frozen=True)
+class EscalationRule:
     """When a person is called in, and what keeps it from happening."""
 
     stage: Stage
@@ -108,7 +112,8 @@ class Ceiling(NamedTuple):
     window: CountingWindow
 
 
-class CompiledPolicy(Struct, frozen=True):
+@dataclass(frozen=True)
+class CompiledPolicy:
     """A whole policy, ready to be evaluated."""
 
     name: str

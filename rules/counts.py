@@ -25,6 +25,8 @@ class ContactCounts:
 
     def __init__(self, counted: Sequence[Counted]) -> None:
         self._counted = counted
+        self._windows = list(dict.fromkeys(each.window for each in counted))  # most of a policy's limits share a few
+        self._window_places = [self._windows.index(each.window) for each in counted]
         self._starts = Remembered(self._starts_at)
         self._places = Remembered(self._places_of)
 
@@ -41,7 +43,8 @@ class ContactCounts:
         return tuple(counts)
 
     def _starts_at(self, moment: Moment) -> list[int]:
-        return [window_of(each.window, moment.zone).start(moment.now) for each in self._counted]
+        starts = [window_of(window, moment.zone).start(moment.now) for window in self._windows]
+        return [starts[place] for place in self._window_places]
 
     def _places_of(self, contact: tuple[int, int]) -> list[int]:
         channel, playbook = contact

@@ -6,15 +6,15 @@ is worked out once for each answer. Only counts and times are a lead's own; `arb
 """
 
 from collections.abc import Sequence
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from rules.compiled import Candidate, CompiledPolicy, LimitRule
 from rules.decision import Suppression
 from rules.vocabulary import ReasonCode, Stage
 
 
-class Full(Struct, frozen=True):
+@dataclass(frozen=True)
+class Full:
     """A limit that is full, and how many contacts of the same decision it counts; `rule` and `maximum` as a suppression says them."""
 
     limit: LimitRule
@@ -23,7 +23,8 @@ class Full(Struct, frozen=True):
     maximum: float
 
 
-class Step(Struct, frozen=True):
+@dataclass(frozen=True)
+class Step:
     """A candidate that a rule proposes, and what becomes of it; a granted one's reasons are for leads that are held out."""
 
     candidate: Candidate
@@ -34,7 +35,8 @@ class Step(Struct, frozen=True):
     defers: bool = False  # whether everything against it puts a contact off rather than drop it
 
 
-class Course(Struct, frozen=True):
+@dataclass(frozen=True)
+class Course:
     """What becomes of a stage's candidates, in their order, and the limits that are against some of them, each once."""
 
     steps: tuple[Step, ...] = ()
@@ -51,16 +53,16 @@ def course_of(policy: CompiledPolicy, fired: frozenset[int], stage: Stage) -> Co
     most = getattr(policy.document.max_interventions, stage.name.lower())
     steps: list[Step] = []
     granted: list[Candidate] = []
-    found: list[Full] = []
+    full = FullLimits(fired)
     for candidate in _proposed(policy, fired, stage):
-        step = _withheld(candidate, granted, found, fired)
+        step = _withheld(candidate, granted, full, fired)
         if step is None and len(granted) >= most:
             step = Step(candidate, False, (suppression(candidate, ReasonCode.LOWER_PRIORITY, "max_interventions"),))
         elif step is None:
             granted.append(candidate)
             step = Step(candidate, True, (suppression(candidate, ReasonCode.HELD_OUT, "holdout"),))
         steps.append(step)
-    return Course(tuple(steps), tuple(found))
+    return Course(tuple(steps), tuple(full.found))
 
 
 def _proposed(policy: CompiledPolicy, fired: frozenset[int], stage: Stage) -> Sequence[Candidate]:
@@ -72,30 +74,39 @@ def _proposed(policy: CompiledPolicy, fired: frozenset[int], stage: Stage) -> Se
     return list(found.values())
 
 
+class FullLimits:
+    """Collects the limits that are full, each once for so many contacts of the same decision."""
+
+    def __init__(self, fired: frozenset[int]) -> None:
+        self.found: list[Full] = []
+        self._fired = fired
+        self._places: dict[tuple[str, int], int] = {}
+
+    def place(self, limit: LimitRule, added: int) -> int | None:
+        """Return the place of a limit that counts so many contacts of this decision; None when it is not full."""
+        if limit.variants[min(added, len(limit.variants) - 1)] not in self._fired:
+            return None
+        place = self._places.setdefault((limit.fact, added), len(self.found))
+        if place == len(self.found):
+            self.found.append(Full(limit, added, f"limit.{limit.name}", float(limit.maximum)))
+        return place
+
+
 def _withheld(
-    candidate: Candidate, granted: Sequence[Candidate], found: list[Full], fired: frozenset[int]
+    candidate: Candidate, granted: Sequence[Candidate], full: FullLimits, fired: frozenset[int]
 ) -> Step | None:
-    """Return the step of a candidate that something is against, its full limits added to those found; None when nothing is."""
+    """Return the step of a candidate that something is against; None when nothing is."""
     denials = [denial for denial in candidate.denials if denial.rule in fired]
-    counted = [(limit, _added(limit, granted)) for limit in candidate.limits]
-    full = [
-        Full(limit, added, f"limit.{limit.name}", float(limit.maximum))
-        for limit, added in counted
-        if _is_full(limit, added, fired)
-    ]
-    if not denials and not full:
+    places = [full.place(limit, _added(limit, granted)) for limit in candidate.limits]
+    against = tuple([place for place in places if place is not None])
+    if not denials and not against:
         return None
-    found += [each for each in full if each not in found]
     reasons = tuple([suppression(candidate, denial.reason, denial.name) for denial in denials])
     ends = all(denial.hours is not None for denial in denials)
-    defers = all(denial.defers for denial in denials) and all(each.limit.defers for each in full)
-    return Step(candidate, False, reasons, tuple(map(found.index, full)), ends, defers)
+    defers = all(denial.defers for denial in denials) and all(full.found[place].limit.defers for place in against)
+    return Step(candidate, False, reasons, against, ends, defers)
 
 
 def _added(limit: LimitRule, granted: Sequence[Candidate]) -> int:
     """Return how many contacts of this decision a limit counts."""
     return sum(limit.channel in (0, each.channel) and limit.playbook in (0, each.playbook_code) for each in granted)
-
-
-def _is_full(limit: LimitRule, added: int, fired: frozenset[int]) -> bool:
-    return limit.variants[min(added, len(limit.variants) - 1)] in fired

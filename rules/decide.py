@@ -81,14 +81,13 @@ class Decider:
         except EngineFaultError:
             self.faults += 1
             raise
-        answer = answer_of(self.policy, fired)
-        if sampled and (fired != self._reference(values) or (known is not None and known.fired != answer.fired)):
+        if sampled and (fired != self._reference(values) or (known is not None and known.fired != frozenset(fired))):
             self.disagreements += 1
             self._answers = Answers()  # any other may be as wrong as this one
             raise RuleDisagreementError
         if known is None:
-            known = answer
-            self._answers.keep(cells, answer)
+            known = answer_of(self.policy, fired)
+            self._answers.keep(cells, known)
         return known
 
     def _reference(self, values: Sequence[FactValue]) -> tuple[int, ...]:

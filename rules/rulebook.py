@@ -6,7 +6,9 @@ that hold at once under one parent are an error at evaluation. They are kept wit
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import ge, gt, le, lt
+from typing import Any
 
 from rules.compiled import EngineRule, FactValue, Leaf, TraceRule
 
@@ -18,6 +20,7 @@ MAX_TEXT = 256
 MAX_INTEGER = 2**63 - 1
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 RESERVED = frozenset({"sid", "id"})
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 WORDS = {"eq": "is", "neq": "is not", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -133,16 +136,9 @@ def _most(leaves: set[Leaf]) -> int:
 
 def holds(leaf: Leaf, value: FactValue) -> bool:
     """Return whether a comparison is true: what the engine is held against."""
-    constant = leaf.constant
-    if leaf.operator == "eq":
+    _, operator, constant = leaf
+    if operator == "eq":
         return value == constant
-    if leaf.operator == "neq":
+    if operator == "neq":
         return value != constant
-    if isinstance(value, str) or isinstance(constant, str):
-        return False
-    return {
-        "gt": value > constant,
-        "gte": value >= constant,
-        "lt": value < constant,
-        "lte": value <= constant,
-    }[leaf.operator]
+    return not isinstance(value, str) and not isinstance(constant, str) and ORDERS[operator](value, constant)

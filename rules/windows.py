@@ -33,12 +33,12 @@ class CountingWindow(NamedTuple):
 
     def start(self, at: int) -> int:
         """Return the first instant that counts at `at`."""
-        return self.stretch(at).start
+        return at - self.length_ms + 1 if self.length_ms else period(self.zone, self.calendar, at)[0]
 
     def stretch(self, at: int) -> Stretch:
         """Return where the window lies at `at`."""
         if self.length_ms:
-            return Stretch(at - self.length_ms + 1, self.length_ms, at + 1)
+            return Stretch(self.start(at), self.length_ms, at + 1)
         start, end = period(self.zone, self.calendar, at)
         return Stretch(start, 0, end)
 

@@ -1,5 +1,6 @@
+from dataclasses import replace
+
 import pytest
-from msgspec.structs import replace
 
 from rules.canary import disagreements, vectors
 from rules.compiled import CompiledPolicy, EngineRule, Leaf

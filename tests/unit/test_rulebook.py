@@ -1,9 +1,10 @@
 """The engine's bounds: what fits is evaluated right, and one more is refused before the engine sees it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from rules.compiled import EngineRule, Leaf
 from rules.compiler import compile_policy
