@@ -75,18 +75,18 @@ def _proposed(policy: CompiledPolicy, fired: frozenset[int], stage: Stage) -> Se
 
 
 class FullLimits:
-    """Collects the limits that are full, each once for so many contacts of the same decision."""
+    """Collects the limits that are full, each once: from then on nothing is granted that it counts, so it is as full for all that follow."""
 
     def __init__(self, fired: frozenset[int]) -> None:
         self.found: list[Full] = []
         self._fired = fired
-        self._places: dict[tuple[str, int], int] = {}
+        self._places: dict[str, int] = {}
 
     def place(self, limit: LimitRule, added: int) -> int | None:
         """Return the place of a limit that counts so many contacts of this decision; None when it is not full."""
         if limit.variants[min(added, len(limit.variants) - 1)] not in self._fired:
             return None
-        place = self._places.setdefault((limit.fact, added), len(self.found))
+        place = self._places.setdefault(limit.fact, len(self.found))
         if place == len(self.found):
             self.found.append(Full(limit, added, f"limit.{limit.name}", float(limit.maximum)))
         return place

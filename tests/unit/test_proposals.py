@@ -62,6 +62,18 @@ def test_what_is_full_passes_and_is_put_off() -> None:
     assert withheld.next_eligible_at == NOON + 23 * HOUR
 
 
+def test_beside_a_contact_that_is_granted_one_that_is_full_brings_no_earlier_review() -> None:
+    text = """
+rules:
+  - name: text
+    when: {all: [{fact: lead.value, gt: 1}]}
+    then: {grant: {channel: sms, playbook: hello}}
+"""
+    put_off, granted = decided(ONE_A_DAY, MAILED), decided(ONE_A_DAY + text, MAILED)
+    assert (put_off.verdict, put_off.next_review_at) == (Verdict.DEFER, NOON + 23 * HOUR)
+    assert (granted.verdict, granted.next_review_at) == (Verdict.CONTACT, NOON + 24 * HOUR)
+
+
 def test_beside_what_never_passes_a_full_limit_has_no_time() -> None:
     consent = {int(Channel.EMAIL): Consent(ConsentState.WITHDRAWN, "call", 1)}
     decision = decided(ONE_A_DAY, LeadState(contacts=MAILED.contacts, consent=consent))
