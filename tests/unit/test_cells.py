@@ -22,7 +22,12 @@ from server.policies import SHIPPED
 
 DAY = 86_400_000
 NOW = 1_772_366_400_000  # 2026-03-01T12:00:00Z
-POLICY = compile_policy(read_policy(SHIPPED.read_text()), "v")
+GOLD_IS_CALLED = """
+  - name: gold_is_called
+    when: {all: [{fact: lead.attributes.tier, eq: gold}, {fact: lead.attributes.seats, gt: 11}]}
+    then: {grant: {channel: phone, playbook: gold_call}}
+"""
+POLICY = compile_policy(read_policy(SHIPPED.read_text() + GOLD_IS_CALLED), "v")
 REMEMBERING = FactSheet(POLICY)
 
 
@@ -90,6 +95,14 @@ CONSENTS = st.dictionaries(
     consent=CONSENTS,
     used=st.sampled_from([-3, -2, -1, 0]),
     escalated=st.integers(0, 1),
+    attributes=st.fixed_dictionaries(
+        {},
+        optional={
+            "open_complaint": st.sampled_from(["true", "false", "perhaps"]),
+            "tier": st.sampled_from(["gold", "tin"]),
+            "seats": st.sampled_from(["11", "12", "many"]),
+        },
+    ),
 )
 @settings(max_examples=300)
 def test_remembered_cells_are_those_that_are_worked_out(
@@ -100,11 +113,12 @@ def test_remembered_cells_are_those_that_are_worked_out(
     consent: dict[int, Consent],
     used: int,
     escalated: int,
+    attributes: dict[str, str],
 ) -> None:
     ceilings = {each.name: CeilingReading(each.maximum + used, each.maximum, None) for each in POLICY.ceilings}
     ceilings["escalation_share"] = CeilingReading(escalated, 1, None)
     state = LeadState(contacts=tuple(sorted(contacts)), consent=consent)
-    profile = LeadProfile(time_zone=zone, country=country)
+    profile = LeadProfile(time_zone=zone, country=country, attributes=attributes)
     assessment = Assessment(0.7, AssessmentSource.CALLER, "", now)
     situation = Situation("d", "lead", now, Cause.REQUEST, profile, state, assessment, 100.0, ceilings)
     moment = moment_of(POLICY, zone, country, now)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from rules.compiler import compile_policy
 from rules.decide import Decider
-from rules.decision import Assessment, Decision, Situation
+from rules.decision import Assessment, Decision, Ruling, Situation
 from rules.lead import Consent, Contact, LeadProfile, LeadState, playbook_code
 from rules.source import read_policy
 from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, ReasonCode, Verdict
@@ -34,11 +34,15 @@ def deciding(rest: str) -> Iterator[Decider]:
         decider.close()
 
 
-def decided(rest: str, state: LeadState = LeadState(), country: str = "") -> Decision:  # noqa: B008 (a value)
+def ruled(rest: str, state: LeadState = LeadState(), country: str = "") -> Ruling:  # noqa: B008 (a value)
     assessment = Assessment(0.5, AssessmentSource.CALLER, "", NOON)
     profile = LeadProfile(time_zone="Europe/Berlin", country=country, value=10.0)
     with deciding(rest) as decider:
-        return decider.decide(Situation("d", "lead", NOON, Cause.REQUEST, profile, state, assessment, 100.0)).decision
+        return decider.decide(Situation("d", "lead", NOON, Cause.REQUEST, profile, state, assessment, 100.0))
+
+
+def decided(rest: str, state: LeadState = LeadState(), country: str = "") -> Decision:  # noqa: B008 (a value)
+    return ruled(rest, state, country).decision
 
 
 MAILED = LeadState(contacts=(Contact(NOON - HOUR, Channel.EMAIL, playbook_code("other"), 1),))
@@ -100,3 +104,10 @@ def test_a_limit_that_ends_inside_the_legal_hours_of_another_country_ends_there(
         for country in ("DE", "US")
     }
     assert times == {"DE": {NOON + HOUR}, "US": {NOON + 2 * HOUR}}
+
+
+def test_a_contact_is_remembered_for_ninety_days() -> None:
+    gone, kept = (Contact(NOON - 90 * 24 * HOUR + ms, Channel.PUSH, playbook_code("other"), 1) for ms in (0, 1))
+    after = ruled("", LeadState(contacts=(gone, kept))).next_state.contacts
+    assert [contact.at for contact in after] == [kept.at, NOON]
+    assert ruled("", LeadState(contacts=(kept,))).next_state.contacts[0] == kept
