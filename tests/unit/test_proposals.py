@@ -66,6 +66,12 @@ def test_what_is_full_passes_and_is_put_off() -> None:
     assert withheld.next_eligible_at == NOON + 23 * HOUR
 
 
+def test_of_more_than_a_limit_allows_enough_have_to_pass() -> None:
+    contacts = tuple(Contact(NOON - hours * HOUR, Channel.EMAIL, playbook_code("other"), 1) for hours in (3, 1))
+    (withheld,) = decided(ONE_A_DAY, LeadState(contacts=contacts)).suppressions
+    assert (withheld.observed, withheld.limit, withheld.next_eligible_at) == (2.0, 1.0, NOON + 23 * HOUR)
+
+
 def test_beside_a_contact_that_is_granted_one_that_is_full_brings_no_earlier_review() -> None:
     text = """
 rules:
