@@ -8,7 +8,7 @@ from rules.decide import Decider
 from rules.decision import Assessment, Decision, Ruling, Situation
 from rules.lead import Consent, Contact, LeadProfile, LeadState, playbook_code
 from rules.source import read_policy
-from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, ReasonCode, Verdict
+from rules.vocabulary import AssessmentSource, Cause, Channel, ConsentState, ReasonCode, Stage, Verdict
 
 HOUR = 3_600_000
 NOON = 1_772_366_400_000  # 2026-03-01T12:00:00Z, 13:00 in Berlin
@@ -17,7 +17,7 @@ schema: keepwell.policy/v1
 name: proposals
 interventions:
   early_warning: [{channel: email, playbook: news, cost: 1}]
-  active_risk: [{channel: email, playbook: news}]
+  active_risk: [{channel: email, playbook: offer}]
   critical_risk: [{channel: email, playbook: news}]
 max_interventions: {early_warning: 2}
 """
@@ -117,3 +117,26 @@ def test_a_contact_is_remembered_for_ninety_days() -> None:
     after = ruled("", LeadState(contacts=(gone, kept))).next_state.contacts
     assert [contact.at for contact in after] == [kept.at, NOON]
     assert ruled("", LeadState(contacts=(kept,))).next_state.contacts[0] == kept
+
+
+def test_a_decision_holds_until_the_first_of_its_channels_closes() -> None:
+    quiet = """
+rules:
+  - name: text
+    when: {all: [{fact: lead.value, gt: 1}]}
+    then: {grant: {channel: sms, playbook: hello}}
+quiet_hours:
+  - {channels: [%s], local: "15:00-16:00", when_blocked: defer}
+  - {channels: [%s], local: "18:00-19:00", when_blocked: defer}
+"""
+    rulings = [ruled(quiet % channels) for channels in (("email", "sms"), ("sms", "email"), ("email", "push"))]
+    assert [len(ruling.decision.interventions) for ruling in rulings] == [2, 2, 2]
+    assert [ruling.holds_until for ruling in rulings] == [NOON + 2 * HOUR] * 3
+
+
+def test_what_a_lead_would_get_in_the_stage_that_it_is_kept_from_waits_for_the_end_of_hysteresis() -> None:
+    calmer = LeadState(stage=Stage.ACTIVE_RISK, below_stage_since=NOON - HOUR, last_decided_at=NOON - HOUR)
+    decision = decided("hysteresis: {de_escalate_after: 24h}", calmer)
+    kept = [each for each in decision.suppressions if each.reason is ReasonCode.STAGE_HYSTERESIS]
+    assert decision.stage is Stage.ACTIVE_RISK
+    assert [(each.playbook, each.next_eligible_at) for each in kept] == [("news", NOON + 23 * HOUR)]
