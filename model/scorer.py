@@ -8,6 +8,7 @@ vectors), and for people `CARD.md`, `report.html` and its curves. Its version is
 import hashlib
 import json
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from model.features import CATEGORIES, FEATURE_SCHEMA_HASH, FloatArray
 from model.shapley import shapley_table
 from model.survival.estimate import (
     HAZARD_FILES,
+    RECENCY,
     ChurnTimes,
     NoEstimateReason,
     PackedEstimate,
@@ -27,13 +29,14 @@ from model.survival.estimate import (
     worst_difference,
 )
 from model.survival.hazard import hazard_trees
-from model.trees import Trees, trees_of
+from model.trees import Trees, asked_together, trees_of
 
 FORMAT = "keepwell.model/v2"
 MANIFEST = "manifest.json"
 FILES = ("churn.cbm", "trees.json")  # without these nothing scores; a manifest may name more
 FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}\.[a-z0-9]{1,10}")
 SMOKE_TOLERANCE = 1e-9
+MOST_ENCODED = 4_096  # rows of categories whose encodings are kept
 
 
 class ModelArtifactError(Exception):
@@ -107,10 +110,12 @@ class Scorer:
         self._times = times
         compared = manifest["time_to_churn"]["metrics"] is not None
         self._no_times = NoEstimateReason.NOT_BETTER if compared else NoEstimateReason.NOT_TRAINED
+        self._questions = trees.questions if times is None else asked_together(trees.questions, times.trees.questions)
         self._shapley = shapley_table(trees)
         self._calibration = calibration_of(manifest["calibration"])
         self._encodings: list[dict[str, float]] = [manifest["encodings"][feature.name] for feature in CATEGORIES]
         self._base_rate: float = manifest["base_rate"]
+        self._encoded: dict[tuple[str, ...], bytes] = {}
 
     @classmethod
     def load(cls, folder: Path) -> "Scorer":
@@ -133,12 +138,23 @@ class Scorer:
 
     def encode(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> FloatArray:
         """Return the model's inputs, (n, k + c): the numbers, and each category as its smoothed churn rate in training."""
-        # Few leads of a batch have categories of their own.
-        encoded = {row: self._encoded(row) for row in set(categories)}
-        return np.concatenate([numeric, np.array([encoded[row] for row in categories])], axis=1)
+        known, encoded = numeric.shape[1], self._encodings_of(categories)
+        rates = np.frombuffer(b"".join([encoded[row] for row in categories]))
+        # In the order in which trees read them: a feature of all leads in a row.
+        inputs = np.empty((len(numeric), known + len(CATEGORIES)), order="F")
+        inputs[:, :known] = numeric
+        inputs[:, known:] = rates.reshape(-1, len(CATEGORIES))
+        return inputs
 
-    def _encoded(self, row: tuple[str, ...]) -> list[float]:
-        return [table.get(value, self._base_rate) for table, value in zip(self._encodings, row, strict=True)]
+    def _encodings_of(self, categories: Sequence[tuple[str, ...]]) -> Mapping[tuple[str, ...], bytes]:
+        """Return the encodings of at least these rows; few leads have categories of their own, so they are kept until they are too many."""
+        if len(self._encoded) > MOST_ENCODED:
+            self._encoded = {}
+        encoded = self._encoded
+        for row in set(categories).difference(encoded):
+            tables = zip(self._encodings, row, strict=True)
+            encoded[row] = array("d", [table.get(value, self._base_rate) for table, value in tables]).tobytes()
+        return encoded
 
     def score(self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]) -> FloatArray:
         """Return the calibrated churn probabilities of many leads.
@@ -153,19 +169,17 @@ class Scorer:
         Source: the trees' log-odds through the artifact's calibration.
 
         """
-        return self._probability(self.encode(numeric, categories))
-
-    def _probability(self, inputs: FloatArray) -> FloatArray:
-        return self._calibration.apply(self._trees.raw(inputs))
+        return self._calibration.apply(self._trees.raw(self.encode(numeric, categories)))
 
     def assess(
         self, numeric: FloatArray, categories: Sequence[tuple[str, ...]]
     ) -> tuple[FloatArray, list[PackedEstimate]]:
         """Return the churn probabilities of `score`, and with each when the lead will leave, or why that is not known."""
-        inputs = self.encode(numeric, categories)
+        answers, trees = self._questions.answers(self.encode(numeric, categories)), len(self._trees.values)
+        probabilities = self._calibration.apply(self._trees.raw_of(answers[:trees]))
         if self._times is None:
-            return self._probability(inputs), [self._no_times] * len(numeric)
-        return self._probability(inputs), self._times.estimates(inputs)
+            return probabilities, [self._no_times] * len(numeric)
+        return probabilities, self._times.estimates(answers[trees:], numeric[:, RECENCY])
 
     def explain(self, numeric: FloatArray, categories: tuple[str, ...]) -> Explanation:
         """Return the features of one lead that moved its log-odds most, largest first; (k,) numbers and a tuple of categories.

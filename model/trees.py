@@ -45,12 +45,30 @@ def questions_of(features: NDArray[np.intp], borders: NDArray[np.float32]) -> Qu
     )
 
 
+def asked_together(first: Questions, second: Questions) -> Questions:
+    """Return the questions of two models, for one look at each lead: the first one's trees, then the second one's."""
+    levels = max(len(first.asked), len(second.asked))
+    features, borders = [], []
+    for each in (first, second):
+        never_true = ((0, levels - len(each.asked)), (0, 0))
+        features.append(np.pad(each.features[each.asked], never_true))
+        borders.append(np.pad(each.borders[each.asked], never_true, constant_values=np.inf))
+    return questions_of(np.hstack(features), np.hstack(borders))
+
+
+def starts_of(trees: int, rows: int) -> NDArray[np.unsignedinteger]:
+    """Return where each tree begins in a table of so many rows a tree, (t, 1)."""
+    # In the smallest type: numpy adds it to answers in a third of the time.
+    return (np.arange(trees) * rows).astype(np.min_scalar_type(trees * rows))[:, None]
+
+
 class Trees(NamedTuple):
     """All trees of a model, depth first: (DEPTH, t) splits, (t, LEAVES) leaves. Shallow trees repeat a split that is never true."""
 
     features: NDArray[np.intp]
     borders: NDArray[np.float32]
     questions: Questions
+    starts: NDArray[np.unsignedinteger]
     values: FloatArray
     weights: FloatArray
     scale: float
@@ -58,9 +76,13 @@ class Trees(NamedTuple):
 
     def raw(self, inputs: FloatArray) -> FloatArray:
         """Return the log-odds of many leads, shape (n,), from inputs of shape (n, k)."""
-        starts = np.arange(0, self.values.size, LEAVES)
-        picked = self.values.ravel().take(self.leaves(inputs) + starts)
-        return np.asarray(picked.sum(axis=1) * self.scale + self.bias)
+        return self.raw_of(self.questions.answers(inputs))
+
+    def raw_of(self, answers: NDArray[np.uint8]) -> FloatArray:
+        """Return the log-odds of many leads, shape (n,), from the trees' answers, (t, n)."""
+        # Nothing is out of bounds here; "wrap" is the check that costs least.
+        picked = self.values.ravel().take((answers + self.starts).T, mode="wrap")
+        return np.asarray(np.add.reduce(picked, axis=1) * self.scale + self.bias)
 
     def leaves(self, inputs: FloatArray) -> NDArray[np.uint8]:
         """Return the leaf of each tree that each lead falls into, shape (n, t), from inputs of shape (n, k)."""
@@ -103,5 +125,5 @@ def trees_of(data: dict[str, Any]) -> Trees:
         borders[:depth, place] = data["borders"][place]
         values[place, : 1 << depth] = data["values"][place]
         weights[place, : 1 << depth] = data["weights"][place]
-    questions = questions_of(features, borders)
-    return Trees(features, borders, questions, values, weights, float(data["scale"]), float(data["bias"]))
+    questions, starts = questions_of(features, borders), starts_of(count, LEAVES)
+    return Trees(features, borders, questions, starts, values, weights, float(data["scale"]), float(data["bias"]))

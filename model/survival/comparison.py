@@ -89,7 +89,7 @@ def _coverage(stays: FloatArray, test: Cohort) -> float | None:
     if len(watched) < LEAST_LEADS:
         return None
     left = 1 - stays[watched]
-    early, late = days_until(left, (EARLY, LATE)).T
+    early, late = days_until(left.T, (EARLY, LATE))
     left_after = np.where(test.durations.observed[watched], test.durations.days[watched], np.inf)
     days = np.minimum(left_after, HORIZON_DAYS + 1)  # beyond the horizon is beyond the band's open end
     return round(float(((np.minimum(early, HORIZON_DAYS) <= days) & (days <= late)).mean()), 4)

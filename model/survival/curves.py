@@ -13,23 +13,23 @@ PERIOD_DAYS, HORIZON_DAYS = 10, 240
 EDGES = np.arange(0.0, HORIZON_DAYS + 1, PERIOD_DAYS)
 PERIODS = len(EDGES)
 TINY = np.finfo(np.float64).tiny  # a curve that is flat there is past the horizon, or was before now
+# By how many periods end before a share has left: in which it leaves, of those that have one before them, and how many are over by then.
+REACHED = np.array([1, *range(1, PERIODS), PERIODS - 1])
+PERIODS_BEFORE = np.array([0, *range(PERIODS - 1), np.inf])
 EARLY, MEDIAN, LATE = 0.1, 0.5, 0.9  # shares of such leads: the band, and its middle
 
 
 def days_until(left: FloatArray, shares: Sequence[float]) -> FloatArray:
-    """Return the days within which each share of such leads has left, (n, shares), of curves (n, PERIODS).
+    """Return the days within which each share of such leads has left, (shares, n), of curves (PERIODS, n).
 
     0 when so many have left by now, infinite beyond the horizon.
     """
-    wanted = np.array(shares)
-    place = (left[:, None, :] < wanted[:, None]).sum(axis=2)
-    after = np.minimum(np.maximum(place, 1), PERIODS - 1)
-    lead = np.arange(len(left))[:, None]
-    before, at = left[lead, after - 1], left[lead, after]
-    days = (after - 1 + (wanted - before) / np.maximum(at - before, TINY)) * PERIOD_DAYS
-    days[place == 0] = 0.0
-    days[place == PERIODS] = np.inf
-    return np.asarray(days)
+    wanted, count = np.array(shares)[:, None], left.shape[1]
+    place = np.add.reduce((left[:, None] < wanted).view(np.uint8), dtype=np.uint8)
+    points, at_place = left.ravel(), REACHED.take(place) * count + np.arange(count)
+    before, at = points.take(at_place - count), points.take(at_place)
+    periods = PERIODS_BEFORE.take(place) + (wanted - before) / np.maximum(at - before, TINY)
+    return np.asarray(np.maximum(periods, 0) * PERIOD_DAYS)
 
 
 def mean_days(stays: FloatArray) -> FloatArray:

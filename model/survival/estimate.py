@@ -9,6 +9,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.features import FloatArray, number_place
 from model.survival.curves import EARLY, EDGES, LATE, MEDIAN, PERIOD_DAYS, PERIODS, days_until
@@ -71,23 +72,18 @@ class ChurnTimes:
         self.trees = trees
         self._silence_days = silence_days
 
-    def estimates(self, inputs: FloatArray) -> list[PackedEstimate]:
-        """Return what is known of each lead with inputs (n, k), or why nothing is."""
-        left = np.round(1 - self.trees.stays(inputs), 4)
-        fields = np.empty((len(left), 6))
-        fields[:, :3] = days_until(left, (MEDIAN, EARLY, LATE)) * 10
-        fields[:, 3] = left[:, 0] + (left[:, 1] - left[:, 0]) * WEEK
-        fields[:, 4:] = left[:, (BY_30_DAYS, BY_90_DAYS)]
-        fields[:, 3:] *= 10_000
-        kept = np.minimum(fields + 0.5, BEYOND).astype(PACKED_NUMBER).tobytes()
-        estimates: list[PackedEstimate] = [
-            kept[start : start + PACKED.size] for start in range(0, len(kept), PACKED.size)
-        ]
-        silent_days = inputs[:, RECENCY]
-        for place in np.flatnonzero(silent_days > self._silence_days).tolist():
-            estimates[place] = NoEstimateReason.SILENT_ALREADY
-        for place in np.flatnonzero(np.isnan(silent_days)).tolist():
-            estimates[place] = NoEstimateReason.ACTIVITY_UNKNOWN
+    def estimates(self, answers: NDArray[np.uint8], silent_days: FloatArray) -> list[PackedEstimate]:
+        """Return what is known of each lead, or why nothing is, from the trees' answers, (t, n), and the days since its last activity."""
+        whole = np.rint((1 - self.trees.stays_of(answers)) * 10_000)
+        left = whole / 10_000
+        kept = np.empty((6, len(silent_days)), PACKED_NUMBER)
+        kept[:3] = np.minimum(days_until(left, (MEDIAN, EARLY, LATE)) * 10 + 0.5, BEYOND)
+        kept[3] = (left[0] + (left[1] - left[0]) * WEEK) * 10_000 + 0.5
+        kept[4], kept[5] = whole[BY_30_DAYS], whole[BY_90_DAYS]
+        estimates: list[PackedEstimate] = np.ascontiguousarray(kept.T).view((np.void, PACKED.size)).ravel().tolist()
+        (without,) = (~(silent_days <= self._silence_days)).nonzero()
+        for place, days in zip(without.tolist(), silent_days[without].tolist(), strict=True):
+            estimates[place] = NoEstimateReason.SILENT_ALREADY if days > 0 else NoEstimateReason.ACTIVITY_UNKNOWN
         return estimates
 
 

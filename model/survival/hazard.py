@@ -1,7 +1,8 @@
 """The hazard model: in each period, how likely a lead that is still there is to leave; evaluated natively, equal to CatBoost.
 
 The period is one input of the trees, the last. Which side of its borders a period lies on is the same for every lead, so each tree becomes a
-table: a row of log-odds over all periods for each answer to the questions about the lead. A lead is one row of each tree, added up.
+table: a row of log-odds over all periods for each answer to the questions about the lead. A lead is one row of each tree, added up. Periods
+between two borders are alike for every tree, so a row holds their log-odds once.
 """
 
 from typing import NamedTuple
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from model.features import CATEGORIES, NUMERIC, FloatArray
 from model.survival.cohort import Durations
 from model.survival.curves import EDGES, PERIODS
-from model.trees import Questions, Trees, questions_of
+from model.trees import Questions, Trees, questions_of, starts_of
 
 PERIOD_INPUT = len(NUMERIC) + len(CATEGORIES)
 QUESTIONS = 4  # a tree's levels: with more of them its table would not be small
 ANSWERS = 1 << QUESTIONS
-ROWS_AT_ONCE = 5_000  # a megabyte: more of them would be added up outside of a processor's own cache
+ROWS_AT_ONCE = 12_500  # a megabyte: more of them would be added up outside of a processor's own cache
 
 
 def person_periods(inputs: FloatArray, durations: Durations) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -41,30 +42,41 @@ def by_period(inputs: FloatArray) -> FloatArray:
 
 
 class HazardTrees(NamedTuple):
-    """The questions about the lead, QUESTIONS for each tree, and PERIODS log-odds for each tree and answer: (t x ANSWERS, PERIODS)."""
+    """The questions about the lead, QUESTIONS for each tree, and log-odds for each tree and answer: (t x ANSWERS, kinds of periods)."""
 
     questions: Questions
     table: FloatArray
-    starts: NDArray[np.intp]
+    starts: NDArray[np.unsignedinteger]
+    kinds: NDArray[np.intp]  # of each period: those that no tree tells apart are of one
     bias: float
 
     def raw(self, inputs: FloatArray) -> FloatArray:
-        """Return the log-odds of leaving in each period, shape (n, PERIODS), of leads with inputs (n, k).
-
-        Trees are added in their order, so a lead's figures do not depend on who else is in the batch.
-        """
-        rows = self.questions.answers(inputs) + self.starts[:, None]
-        trees = max(1, ROWS_AT_ONCE // max(1, len(inputs)))
-        total = np.zeros((len(inputs), PERIODS))
-        for first in range(0, len(rows), trees):
-            added = self.table.take(rows[first : first + trees], axis=0)
-            added[0] += total
-            total = added.sum(axis=0)
-        return total + self.bias
+        """Return the log-odds of leaving in each period, shape (n, PERIODS), of leads with inputs (n, k)."""
+        return self._by_kind(self.questions.answers(inputs)).take(self.kinds, axis=1)
 
     def stays(self, inputs: FloatArray) -> FloatArray:
         """Return the survival curves, shape (n, PERIODS): falling, in [0, 1]."""
-        return np.asarray(np.cumprod(1 / (1 + np.exp(self.raw(inputs))), axis=1))
+        return self.stays_of(self.questions.answers(inputs)).T
+
+    def stays_of(self, answers: NDArray[np.uint8]) -> FloatArray:
+        """Return the survival curves with a column a lead, shape (PERIODS, n), from the trees' answers, (t, n)."""
+        staying = 1 / (1 + np.exp(self._by_kind(answers)))
+        return staying.T.take(self.kinds, axis=0).cumprod(axis=0)
+
+    def _by_kind(self, answers: NDArray[np.uint8]) -> FloatArray:
+        """Return the log-odds of leaving in each kind of period, shape (n, kinds).
+
+        Trees are added in their order, so a lead's figures do not depend on who else is in the batch.
+        """
+        rows = answers + self.starts
+        count = rows.shape[1]
+        trees = max(1, ROWS_AT_ONCE // max(1, count))
+        total = np.zeros((count, self.table.shape[1]))
+        for first in range(0, len(rows), trees):
+            added = self.table.take(rows[first : first + trees], axis=0)
+            added[0] += total
+            total = np.add.reduce(added)
+        return total + self.bias
 
 
 def hazard_trees(trees: Trees, period_input: int = PERIOD_INPUT) -> HazardTrees:
@@ -89,9 +101,11 @@ def hazard_trees(trees: Trees, period_input: int = PERIOD_INPUT) -> HazardTrees:
         table[tree] = trees.values[tree, leaves] * trees.scale
     lead_features = np.where(about_period, 0, features)
     lead_borders = np.where(about_period, np.float32(np.inf), borders)
+    different, kinds = np.unique(table.reshape(count * ANSWERS, PERIODS), axis=1, return_inverse=True)
     return HazardTrees(
         questions_of(lead_features, lead_borders),
-        table.reshape(count * ANSWERS, PERIODS),
-        np.arange(count, dtype=np.intp) * ANSWERS,
+        np.ascontiguousarray(different),
+        starts_of(count, ANSWERS),
+        kinds,
         trees.bias,
     )

@@ -10,7 +10,9 @@ import pytest
 from catboost import CatBoostClassifier
 
 from model.features import CATEGORIES, NUMERIC, FloatArray, numbers_row
-from model.scorer import ModelArtifactError, Scorer, artifact_version
+from model.scorer import MOST_ENCODED, ModelArtifactError, Scorer, artifact_version
+from model.survival.hazard import hazard_trees
+from model.trees import asked_together, trees_of
 from server.models import SHIPPED
 
 
@@ -46,6 +48,22 @@ def test_a_lead_scores_the_same_alone_and_in_any_batch(scorer: Scorer) -> None:
     together = scorer.score(features, CATEGORY * 300)
     alone = [scorer.score(features[place : place + 1], CATEGORY)[0] for place in range(300)]
     assert together.tolist() == alone
+
+
+def test_two_models_that_are_asked_together_answer_as_each_does_alone(scorer: Scorer) -> None:
+    deep, inputs = scorer._trees.questions, scorer.encode(rows(300), CATEGORY * 300)
+    shallow = hazard_trees(trees_of(json.loads((SHIPPED / "hazard.json").read_text()))).questions
+    one, other = deep.answers(inputs).tolist(), shallow.answers(inputs).tolist()
+    assert asked_together(deep, shallow).answers(inputs).tolist() == one + other
+    assert asked_together(shallow, deep).answers(inputs).tolist() == other + one
+
+
+def test_categories_are_encoded_the_same_after_more_of_them_came_than_are_kept(scorer: Scorer) -> None:
+    many = [("portal", "buyer", str(number)) for number in range(MOST_ENCODED + 1)]
+    first = scorer.encode(rows(1), CATEGORY)
+    scorer.encode(rows(len(many)), many)
+    assert scorer.encode(rows(1), CATEGORY).tobytes() == first.tobytes()
+    assert list(scorer._encoded) == CATEGORY
 
 
 def test_longer_silence_never_lowers_the_risk(scorer: Scorer) -> None:

@@ -19,7 +19,7 @@ from model.survival.curves import EDGES, PERIODS, days_until
 from model.survival.estimate import HAZARD_FILES, ChurnTimes, Estimate, NoEstimateReason, unpacked
 from model.survival.hazard import PERIOD_INPUT, HazardTrees, by_period, hazard_trees, person_periods
 from model.survival.training import train_time_to_churn, without_estimate
-from model.trees import questions_of, trees_of
+from model.trees import questions_of, starts_of, trees_of
 from server.models import SHIPPED
 
 INPUTS = len(NUMERIC) + len(CATEGORIES)
@@ -36,9 +36,13 @@ def leads(count: int) -> FloatArray:
 
 def flat(hazard: float) -> HazardTrees:
     """Return a model in which everybody leaves with the same probability in every period."""
-    table = np.full((16, PERIODS), np.log(hazard / (1 - hazard)))
+    table = np.full((16, 1), np.log(hazard / (1 - hazard)))
     return HazardTrees(
-        questions_of(np.zeros((4, 1), np.intp), np.full((4, 1), np.inf, np.float32)), table, np.zeros(1, np.intp), 0.0
+        questions_of(np.zeros((4, 1), np.intp), np.full((4, 1), np.inf, np.float32)),
+        table,
+        starts_of(1, 16),
+        np.zeros(PERIODS, np.intp),
+        0.0,
     )
 
 
@@ -65,7 +69,9 @@ def test_who_has_left_stays_away_whatever_is_known_of_the_lead(inputs: FloatArra
 
 
 def estimates(trees: HazardTrees, inputs: FloatArray) -> list[Estimate]:
-    return [unpacked(kept) for kept in ChurnTimes(trees, 42).estimates(inputs)]
+    return [
+        unpacked(kept) for kept in ChurnTimes(trees, 42).estimates(trees.questions.answers(inputs), inputs[:, RECENCY])
+    ]
 
 
 @given(st.floats(0, 42))
@@ -83,7 +89,7 @@ def test_days_lie_between_the_ends_of_periods_and_stop_at_the_horizon() -> None:
     curve = [0.02 * place for place in range(1, PERIODS + 1)]  # 0.02 by now, 0.04 in 10 days, ... 0.50 in 240
 
     def days(share: float) -> float:
-        return float(days_until(np.array([curve]), [share])[0, 0])
+        return float(days_until(np.array([curve]).T, [share])[0, 0])
 
     assert days(0.02) == 0
     assert days(0.03) == pytest.approx(5)
