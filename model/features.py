@@ -166,7 +166,9 @@ def rows_of(matrix: FloatArray) -> list[bytes]:
 
 def matrix_of(rows: Sequence[bytes]) -> FloatArray:
     """Return the numbers of rows as `rows_of` makes them, or longer ones; shape (n, all features), NaN where nothing is known."""
-    data = b"".join([row + UNKNOWN_NUMBERS[len(row) :] for row in rows])
+    longest = max(map(len, rows), default=0)
+    even = [row if len(row) == longest else row + UNKNOWN_NUMBERS[len(row) : longest] for row in rows]
+    data = UNKNOWN_NUMBERS[longest:].join([*even, b""])  # no row of the longest ones, which are most, is made anew
     return np.frombuffer(data, "<f8").reshape(len(rows), len(NUMERIC))
 
 

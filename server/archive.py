@@ -1,6 +1,6 @@
 """The past: decisions by id and by lead, from the log and from what was exported of it, and the replay that proves one."""
 
-from msgspec.structs import replace
+from dataclasses import replace
 
 from model.activity import DAY_MS
 from rules.compiled import CompiledPolicy

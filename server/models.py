@@ -6,11 +6,11 @@ A tenant that has activated none is scored for by the shipped model, or by the f
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
-from msgspec.structs import replace
 
 from model.fallback import FallbackScorer
 from model.scorer import ModelArtifactError, Scorer

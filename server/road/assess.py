@@ -1,6 +1,7 @@
 """Score: what a batch of leads looks like to the model. One call of the scorer for the whole batch."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from model.features import UNKNOWN_CATEGORIES, matrix_of, rows_of
 from model.survival.estimate import NoEstimateReason, PackedEstimate
 from rules.decision import Assessment
 from rules.facts import MAX_FEATURE_AGE_DAYS
-from rules.vocabulary import AssessmentSource, Cause
+from rules.vocabulary import BY_CALLER, AssessmentSource, Cause
 from server.road.assessed import NO_REUSE, Assessed, Model, Reuse, Subject
 from server.road.job import LastAssessment, LeadRecord
 from server.road.sample import Behaviour
+
+BY_MODEL: Final = AssessmentSource.MODEL
 
 
 def given_of(record: LeadRecord) -> Behaviour:
@@ -35,49 +38,49 @@ def known(record: LeadRecord, given: Behaviour, now: int) -> Behaviour:
     return Behaviour(numbers, given.categories, now)
 
 
-def standing(subject: Subject, given: Behaviour, now: int, reuse: Reuse) -> LastAssessment | None:
+def standing(subject: Subject, before: Behaviour, given: Behaviour, now: int, reuse: Reuse) -> LastAssessment | None:
     """Return the last assessment if the model would say the same again, or has nothing to go by but a caller's word; else None."""
     record, request = subject.record, subject.request
     last = record.assessment
     if last is None or request.churn_probability is not None or request.explain:
         return None
-    if last.source is AssessmentSource.CALLER:
+    source, assessed_at = last.source, last.assessed_at
+    if source is BY_CALLER:
         # A review brings nothing new, so the caller's word counts as long as features would.
         alone = request.cause is Cause.SCHEDULE and not record.activity_at and not given.numeric
-        return last if alone and now - last.assessed_at <= MAX_FEATURE_AGE_DAYS * DAY_MS else None
-    if not last.stands or last.model_version != reuse.model_version or last.source is not AssessmentSource.MODEL:
+        return last if alone and now - assessed_at <= MAX_FEATURE_AGE_DAYS * DAY_MS else None
+    if source is not BY_MODEL or not last.stands or last.model_version != reuse.model_version:
         return None
     # Features depend on the day and on nothing smaller.
-    if not 0 <= now - last.assessed_at < reuse.within_ms or now // DAY_MS != last.assessed_at // DAY_MS:
+    if not 0 <= now - assessed_at < reuse.within_ms or now // DAY_MS != assessed_at // DAY_MS:
         return None
-    return last if _tells_nothing_new(subject, given) else None
+    return last if given is before or _tells_nothing_new(record, before, given) else None
 
 
-def _tells_nothing_new(subject: Subject, given: Behaviour) -> bool:
-    record, request = subject.record, subject.request
-    if not request.numbers and not request.categories:
-        return True
-    counts = given.as_of is None or given.as_of >= record.activity_at
-    before = given_of(record)
-    return counts and given.numeric == before.numeric and given.categories == before.categories
+def _tells_nothing_new(record: LeadRecord, before: Behaviour, given: Behaviour) -> bool:
+    if given.numeric != before.numeric or given.categories != before.categories:
+        return False
+    return given.as_of is None or given.as_of >= record.activity_at
 
 
 def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = NO_REUSE) -> list[Assessed]:
     """Return one assessment a lead; the scorer is called once, for those that nobody has a probability for."""
-    given = _given(subjects, now)
-    lasts = [standing(subject, told, now, reuse) for subject, told in zip(subjects, given, strict=True)]
-    behaviours = [
-        known(subject.record, told, now)
-        for subject, told, last in zip(subjects, given, lasts, strict=True)
-        if last is None and subject.request.churn_probability is None
+    before = [given_of(subject.record) for subject in subjects]
+    given = _given(subjects, before, now)
+    lasts = [standing(subject, before[place], given[place], now, reuse) for place, subject in enumerate(subjects)]
+    seen = [
+        known(subject.record, given[place], now)
+        for place, subject in enumerate(subjects)
+        if lasts[place] is None and subject.request.churn_probability is None
     ]
-    scored = iter(zip(_scores(model, behaviours), behaviours, strict=True))
-    assessed = []
-    for subject, told, last in zip(subjects, given, lasts, strict=True):
-        record, request = subject.record, subject.request
+    scores, times = _scores(model, seen)
+    source, version, fault = model.source, model.scorer.version, model.fault
+    assessed, scored = [], 0
+    for place, subject in enumerate(subjects):
+        record, request, told, last = subject.record, subject.request, given[place], lasts[place]
         probability, as_of = request.churn_probability, now if record.activity_at else told.as_of
         if probability is not None:
-            assessment = Assessment(probability, AssessmentSource.CALLER, "", now, "", as_of)
+            assessment = Assessment(probability, BY_CALLER, "", now, "", as_of)
             assessed.append(Assessed(assessment, told, NoEstimateReason.PROBABILITY_GIVEN))
         elif last is not None:
             assessment = Assessment(
@@ -85,42 +88,57 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
             )
             assessed.append(Assessed(assessment, told, last.time_to_churn, reused=True))
         else:
-            (score, time_to_churn), behaviour = next(scored)
-            assessment = Assessment(score, model.source, model.scorer.version, now, model.fault, as_of)
-            explanation = _explanation(model, behaviour) if request.explain else None
-            assessed.append(Assessed(assessment, told, time_to_churn, explanation, seen=behaviour))
+            assessment = Assessment(scores[scored], source, version, now, fault, as_of)
+            explanation = _explanation(model, seen[scored]) if request.explain else None
+            assessed.append(Assessed(assessment, told, times[scored], explanation, seen=seen[scored]))
+            scored += 1
     return assessed
 
 
-def _given(subjects: Sequence[Subject], now: int) -> list[Behaviour]:
-    """Return what callers have told of each lead, with what its request adds."""
-    before = [given_of(subject.record) for subject in subjects]
+def _given(subjects: Sequence[Subject], before: Sequence[Behaviour], now: int) -> list[Behaviour]:
+    """Return what callers have told of each lead, with what its request adds to what they had told before."""
+    given = list(before)
     adding = [place for place, each in enumerate(subjects) if each.request.numbers or each.request.categories]
     old = [before[place].numeric for place in adding]
     new = [subjects[place].request.numbers for place in adding]
-    for place, numbers in zip(adding, _overlaid(old, new), strict=True):
+    for turn, numbers in enumerate(_overlaid(old, new)):
+        place = adding[turn]
         request, categories = subjects[place].request, before[place].categories
         if request.categories:
-            pairs = zip(request.categories, categories or UNKNOWN_CATEGORIES, strict=True)
-            categories = tuple([after or earlier for after, earlier in pairs])
-        as_of = now if request.features_as_of is None else request.features_as_of
-        before[place] = Behaviour(numbers, categories, as_of)
-    return before
+            categories = _newer(categories, request.categories)
+        as_of = request.features_as_of
+        given[place] = Behaviour(numbers, categories, now if as_of is None else as_of)
+    return given
+
+
+def _newer(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the new categories where they are known, and the old ones elsewhere."""
+    if "" not in new:
+        return new
+    return tuple([after or earlier for after, earlier in zip(new, old or UNKNOWN_CATEGORIES, strict=True)])
 
 
 def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
     """Return the new numbers where they are known, and the old ones elsewhere."""
-    numbers = matrix_of(new)
-    return rows_of(np.where(np.isnan(numbers), matrix_of(old), numbers))
+    overlaid = list(new)
+    earlier, numbers = matrix_of(old), matrix_of(new)
+    unknown = np.isnan(numbers)
+    # Most requests tell all that is known of their leads.
+    (lacking,) = np.logical_or.reduce(unknown & ~np.isnan(earlier), axis=1).nonzero()
+    if len(lacking):
+        rows = rows_of(np.where(unknown[lacking], earlier[lacking], numbers[lacking]))
+        for place, row in zip(lacking.tolist(), rows, strict=True):
+            overlaid[place] = row
+    return overlaid
 
 
-def _scores(model: Model, behaviours: Sequence[Behaviour]) -> list[tuple[float, PackedEstimate]]:
+def _scores(model: Model, behaviours: Sequence[Behaviour]) -> tuple[list[float], list[PackedEstimate]]:
     if not behaviours:
-        return []
+        return [], []
     numeric = matrix_of([behaviour.numeric for behaviour in behaviours])
     categories = [behaviour.categories or UNKNOWN_CATEGORIES for behaviour in behaviours]
     probabilities, times = model.scorer.assess(numeric, categories)
-    return list(zip(probabilities.tolist(), times, strict=True))
+    return probabilities.tolist(), times
 
 
 def _explanation(model: Model, behaviour: Behaviour) -> Explanation:

@@ -1,17 +1,20 @@
 """A sample of what a model scored, kept until somebody counts it away from the road. Belongs to the worker thread."""
 
-from msgspec import Struct
+from typing import Final
 
 A_BATCH = 16  # leads of one batch, evenly spread over it
 MOST_WAITING = 2_048
 
 
-class Behaviour(Struct, frozen=True):
+class Behaviour:
     """A lead's features and since when they hold; empty where nothing is known."""
 
-    numeric: bytes
-    categories: tuple[str, ...]
-    as_of: int | None
+    __slots__ = ("as_of", "categories", "numeric")
+
+    def __init__(self, numeric: bytes, categories: tuple[str, ...], as_of: int | None) -> None:
+        self.numeric: Final = numeric
+        self.categories: Final = categories
+        self.as_of: Final = as_of
 
 
 ScoredLead = tuple[Behaviour, float]  # what the model saw of a lead, and its churn probability
