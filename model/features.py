@@ -164,7 +164,7 @@ def rows_of(matrix: FloatArray) -> list[bytes]:
     return [data[place * whole : end] for place, end in enumerate(ends.tolist())]
 
 
-def matrix_of(rows: Sequence[bytes]) -> FloatArray:
+def matrix_of(rows: list[bytes]) -> FloatArray:
     """Return the numbers of rows as `rows_of` makes them, or longer ones; shape (n, all features), NaN where nothing is known."""
     longest = max(map(len, rows), default=0)
     even = [row if len(row) == longest else row + UNKNOWN_NUMBERS[len(row) : longest] for row in rows]

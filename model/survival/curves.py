@@ -13,7 +13,7 @@ PERIOD_DAYS, HORIZON_DAYS = 10, 240
 EDGES = np.arange(0.0, HORIZON_DAYS + 1, PERIOD_DAYS)
 PERIODS = len(EDGES)
 TINY = np.finfo(np.float64).tiny  # a curve that is flat there is past the horizon, or was before now
-# By how many periods end before a share has left: in which it leaves, of those that have one before them, and how many are over by then.
+# By the number of periods that end before a share has left: the one between whose ends it leaves, and how many are over when that begins.
 REACHED = np.array([1, *range(1, PERIODS), PERIODS - 1])
 PERIODS_BEFORE = np.array([0, *range(PERIODS - 1), np.inf])
 EARLY, MEDIAN, LATE = 0.1, 0.5, 0.9  # shares of such leads: the band, and its middle

@@ -74,6 +74,7 @@ class ChurnTimes:
 
     def estimates(self, answers: NDArray[np.uint8], silent_days: FloatArray) -> list[PackedEstimate]:
         """Return what is known of each lead, or why nothing is, from the trees' answers, (t, n), and the days since its last activity."""
+        # Periods first, so that all leads are one row of numbers in each step; what is rounded here is rounded as np.round does it.
         whole = np.rint((1 - self.trees.stays_of(answers)) * 10_000)
         left = whole / 10_000
         kept = np.empty((6, len(silent_days)), PACKED_NUMBER)
@@ -81,6 +82,7 @@ class ChurnTimes:
         kept[3] = (left[0] + (left[1] - left[0]) * WEEK) * 10_000 + 0.5
         kept[4], kept[5] = whole[BY_30_DAYS], whole[BY_90_DAYS]
         estimates: list[PackedEstimate] = np.ascontiguousarray(kept.T).view((np.void, PACKED.size)).ravel().tolist()
+        # Unknown days are no number, which is never less.
         (without,) = (~(silent_days <= self._silence_days)).nonzero()
         for place, days in zip(without.tolist(), silent_days[without].tolist(), strict=True):
             estimates[place] = NoEstimateReason.SILENT_ALREADY if days > 0 else NoEstimateReason.ACTIVITY_UNKNOWN

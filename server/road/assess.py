@@ -1,6 +1,5 @@
 """Score: what a batch of leads looks like to the model. One call of the scorer for the whole batch."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -63,8 +62,9 @@ def _tells_nothing_new(record: LeadRecord, before: Behaviour, given: Behaviour) 
     return given.as_of is None or given.as_of >= record.activity_at
 
 
-def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = NO_REUSE) -> list[Assessed]:
+def assess(model: Model, subjects: list[Subject], now: int, reuse: Reuse = NO_REUSE) -> list[Assessed]:
     """Return one assessment a lead; the scorer is called once, for those that nobody has a probability for."""
+    # Lists, not any sequences: compiled code reads their items directly (900 instructions less a lead).
     before = [given_of(subject.record) for subject in subjects]
     given = _given(subjects, before, now)
     lasts = [standing(subject, before[place], given[place], now, reuse) for place, subject in enumerate(subjects)]
@@ -95,7 +95,7 @@ def assess(model: Model, subjects: Sequence[Subject], now: int, reuse: Reuse = N
     return assessed
 
 
-def _given(subjects: Sequence[Subject], before: Sequence[Behaviour], now: int) -> list[Behaviour]:
+def _given(subjects: list[Subject], before: list[Behaviour], now: int) -> list[Behaviour]:
     """Return what callers have told of each lead, with what its request adds to what they had told before."""
     given = list(before)
     adding = [place for place, each in enumerate(subjects) if each.request.numbers or each.request.categories]
@@ -118,7 +118,7 @@ def _newer(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
     return tuple([after or earlier for after, earlier in zip(new, old or UNKNOWN_CATEGORIES, strict=True)])
 
 
-def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
+def _overlaid(old: list[bytes], new: list[bytes]) -> list[bytes]:
     """Return the new numbers where they are known, and the old ones elsewhere."""
     overlaid = list(new)
     earlier, numbers = matrix_of(old), matrix_of(new)
@@ -132,7 +132,7 @@ def _overlaid(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
     return overlaid
 
 
-def _scores(model: Model, behaviours: Sequence[Behaviour]) -> tuple[list[float], list[PackedEstimate]]:
+def _scores(model: Model, behaviours: list[Behaviour]) -> tuple[list[float], list[PackedEstimate]]:
     if not behaviours:
         return [], []
     numeric = matrix_of([behaviour.numeric for behaviour in behaviours])
