@@ -12,31 +12,34 @@ from keepwell.v1.decision_pb2 import ChurnRiskAssessment, TimeToChurn
 
 from model.explanation import Explanation
 from model.survival.estimate import BEYOND, PACKED, REASONS, NoEstimateReason, PackedEstimate, unpacked
-from server.convert.pieces import BYTES, DOUBLE, VARINT, tag
+from server.convert.pieces import BYTES, DOUBLE, VARINT, embedded, tag
 
 PROBABILITY: Final = tag(ChurnRiskAssessment, "churn_probability", DOUBLE)
 MEDIAN: Final = tag(ChurnRiskAssessment, "expected_days_to_churn", DOUBLE)
 TIME: Final = tag(ChurnRiskAssessment, "time_to_churn", BYTES)
-EARLY, LATE = (tag(TimeToChurn, name, DOUBLE) for name in ("early_days", "late_days"))
-WITHIN: Final = tuple(tag(TimeToChurn, f"probability_{days}_days", DOUBLE) for days in (7, 30, 90))
+EARLY: Final = tag(TimeToChurn, "early_days", DOUBLE)
+LATE: Final = tag(TimeToChurn, "late_days", DOUBLE)
+WEEK: Final = tag(TimeToChurn, "probability_7_days", DOUBLE)
+MONTH: Final = tag(TimeToChurn, "probability_30_days", DOUBLE)
+QUARTER: Final = tag(TimeToChurn, "probability_90_days", DOUBLE)
 REASON: Final = tag(ChurnRiskAssessment, "no_estimate_reason", VARINT)
 WITHOUT_TIME: Final = Layout("<BdBB")
-# By how many of a lead's three times lie before the horizon; they ascend: early, median, late.
-BAND_FIELDS: Final = (0, 1, 1, 2)
-LAYOUTS: Final = tuple(
-    Layout("<Bd" + "Bd" * (known > 1) + "BB" + "Bd" * (band + len(WITHIN)) + "BB" * (known <= 1))
-    for known, band in enumerate(BAND_FIELDS)
-)
-LENGTHS: Final = tuple(Layout("<" + "Bd" * (band + len(WITHIN))).size for band in BAND_FIELDS)
+FIELD: Final = 9  # bytes of a tag and a number
+# Probability and median; tag and length of the time to churn; in it early and late days, and three probabilities.
+WHOLE: Final = Layout("<BdBd" + "BB" + "BdBd" + "BdBdBd")
+BAND_AT: Final = FIELD + FIELD + 2
+BAND_END: Final = BAND_AT + FIELD + FIELD
+BEYOND_HORIZON: Final = bytes((REASON, NoEstimateReason.BEYOND_HORIZON))
 
 
 def own_assessment(probability: float, estimate: PackedEstimate, why: Explanation | None) -> bytes:
     """Return the bytes of those fields of a ChurnRiskAssessment that no two leads share."""
     if why is None and probability:
         if isinstance(estimate, bytes):
-            times = PACKED.unpack(estimate)
-            if times[3]:  # the smallest probability: proto3 leaves a zero out
-                return _laid_out(probability, *times)
+            times: tuple[int, int, int, int, int, int] = PACKED.unpack(estimate)
+            median, early, late, week, month, quarter = times
+            if week:  # the smallest probability: proto3 leaves a zero out
+                return _laid_out(probability, median, early, late, week, month, quarter)
         elif estimate in REASONS:
             return WITHOUT_TIME.pack(PROBABILITY, probability, REASON, estimate)
     message = ChurnRiskAssessment(
@@ -49,12 +52,18 @@ def own_assessment(probability: float, estimate: PackedEstimate, why: Explanatio
 
 
 def _laid_out(probability: float, median: int, early: int, late: int, week: int, month: int, quarter: int) -> bytes:
-    known = (early != BEYOND) + (median != BEYOND) + (late != BEYOND)
-    middle = (MEDIAN, median / 10) if known > 1 else ()
-    band = (EARLY, early / 10, LATE, late / 10)[: 2 * BAND_FIELDS[known]]
-    within = (WITHIN[0], week / 10_000, WITHIN[1], month / 10_000, WITHIN[2], quarter / 10_000)
-    reason = () if known > 1 else (REASON, NoEstimateReason.BEYOND_HORIZON)
-    return LAYOUTS[known].pack(PROBABILITY, probability, *middle, TIME, LENGTHS[known], *band, *within, *reason)
+    """Return all fields that there can be, less what lies beyond the horizon: the times ascend, so those are the last."""
+    whole = WHOLE.pack(
+        PROBABILITY, probability, MEDIAN, median / 10, TIME, 5 * FIELD, EARLY, early / 10, LATE, late / 10,
+        WEEK, week / 10_000, MONTH, month / 10_000, QUARTER, quarter / 10_000,
+    )  # fmt: skip
+    if late != BEYOND:
+        return whole
+    band = b"" if early == BEYOND else whole[BAND_AT : BAND_AT + FIELD]
+    time = embedded(TIME >> 3, band + whole[BAND_END:])
+    if median != BEYOND:
+        return whole[: FIELD + FIELD] + time
+    return whole[:FIELD] + time + BEYOND_HORIZON
 
 
 def time_to_churn_fields(estimate: PackedEstimate) -> dict[str, Any]:

@@ -8,21 +8,25 @@ hit alone, is made once for each such pair and laid behind it.
 from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct as Layout
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from keepwell.v1 import decision_pb2, decision_service_pb2
+from msgspec.structs import astuple
 
 from rules.compiled import TraceRule
 from rules.decision import Decision, Escalation, InterventionAction, Suppression
-from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
+from rules.remembered import Remembered
+from rules.vocabulary import AssessmentSource, Cause, Channel, Stage, Verdict
 from server.convert.assessment import own_assessment
 from server.convert.checks import timestamp_of, wire
-from server.convert.pieces import DOUBLE, embedded, tag, varint
+from server.convert.pieces import DOUBLE, embedded, head, tag
 from server.feed.item import FeedItem
 from server.road.assessed import Assessed
 
 NO_CHANNEL = decision_pb2.INTERVENTION_CHANNEL_UNSPECIFIED
 EXPECTED_VALUE, EXPECTED_VALUE_TAG = Layout("<Bd"), tag(decision_pb2.InterventionAction, "expected_value", DOUBLE)
+# The fields of a decision that many decisions of a batch share, in the order of `encode_decision`.
+Shared = tuple[Verdict, Stage, AssessmentSource, str, str, int, Cause, str, str, str, int, int | None]
 HIT = decision_pb2.RULE_OUTCOME_HIT
 NO_HIT = decision_pb2.RULE_OUTCOME_NO_HIT
 
@@ -58,45 +62,34 @@ def _terms(currency: str, rule: str) -> bytes:
 
 
 def _suppression(suppression: Suppression) -> bytes:
-    """Return the bytes of one of a decision's suppressions; all but its time is the same for many leads."""
-    said = _withheld(
-        suppression.channel,
-        suppression.playbook,
-        suppression.reason,
-        suppression.rule,
-        suppression.limit_name,
-        suppression.observed,
-        suppression.limit,
-    )
-    eligible_at = suppression.next_eligible_at
-    return embedded(6, said if eligible_at is None else said + _instant(8, eligible_at))
+    """Return the bytes of one of a decision's suppressions; all but its time is the same for many more leads."""
+    fields = astuple(suppression)
+    said, eligible_at = _WITHHELD[fields[:-1]], fields[-1]
+    return embedded(6, said if eligible_at is None else said + embedded(8, _TIMESTAMPS[eligible_at]))
 
 
-@lru_cache(maxsize=8_192)
-def _withheld(
-    channel: Channel | None,
-    playbook: str,
-    reason: ReasonCode,
-    rule: str,
-    limit_name: str,
-    observed: float | None,
-    limit: float | None,
-) -> bytes:
+def _withheld(fields: tuple[Any, ...]) -> bytes:
+    """Return the bytes of a suppression without its time."""
+    said = Suppression(*fields)
     message = decision_pb2.Suppression(
-        channel=wire(channel or NO_CHANNEL),
-        playbook=playbook,
-        reason=wire(reason),
-        rule=rule,
-        limit_name=limit_name,
-        observed=observed,
-        limit=limit,
+        channel=wire(said.channel or NO_CHANNEL),
+        playbook=said.playbook,
+        reason=wire(said.reason),
+        rule=said.rule,
+        limit_name=said.limit_name,
+        observed=said.observed,
+        limit=said.limit,
     )
     return message.SerializeToString(deterministic=True)
 
 
-@lru_cache(maxsize=8_192)
-def _instant(field: int, instant: int) -> bytes:
-    return embedded(field, timestamp_of(instant).SerializeToString(deterministic=True))
+def _timestamp(instant: int) -> bytes:
+    return timestamp_of(instant).SerializeToString(deterministic=True)
+
+
+_SUPPRESSIONS: Final = Remembered(_suppression)
+_WITHHELD: Final = Remembered(_withheld)
+_TIMESTAMPS: Final = Remembered(_timestamp, kept=8_192)
 
 
 def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Escalation:
@@ -116,7 +109,7 @@ def escalation_message(lead_id: str, escalation: Escalation) -> decision_pb2.Esc
 def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
     """Return a decision's bytes without its trace; the same decision gives the same bytes."""
     assessment = assessed.assessment
-    frame = _frame(
+    shared: Shared = (
         decision.verdict,
         decision.stage,
         assessment.source,
@@ -131,40 +124,31 @@ def encode_decision(decision: Decision, assessed: Assessed) -> bytes:
         decision.next_review_at,
     )
     parts = [
-        frame,
+        _FRAMES[shared],
         embedded(1, decision.decision_id.encode()),
         embedded(2, decision.lead_id.encode()),
         embedded(4, own_assessment(assessment.churn_probability, assessed.time_to_churn, assessed.explanation)),
     ]
     parts += [_intervention(action) for action in decision.interventions]
-    parts += [_suppression(suppression) for suppression in decision.suppressions]
+    parts += [_SUPPRESSIONS[suppression] for suppression in decision.suppressions]
     if decision.escalation is not None:
         raised = escalation_message(decision.lead_id, decision.escalation)
         parts.append(embedded(7, raised.SerializeToString(deterministic=True)))
     return b"".join(parts)
 
 
-@lru_cache(maxsize=4_096)
-def _frame(
-    verdict: Verdict,
-    stage: Stage,
-    source: AssessmentSource,
-    model_version: str,
-    degraded_reason: str,
-    assessed_at: int,
-    cause: Cause,
-    holdout_arm: str,
-    policy_name: str,
-    policy_version: str,
-    decided_at: int,
-    next_review_at: int | None,
-) -> bytes:
+def _frame(shared: Shared) -> bytes:
     """Return the part of a decision's bytes that many decisions of a batch share."""
+    verdict, stage, source, model_version, degraded_reason, assessed_at = shared[:6]
+    cause, holdout_arm, policy_name, policy_version, decided_at, next_review_at = shared[6:]
     opening = _opening(verdict, stage, source, model_version, degraded_reason)
-    assessment = embedded(4, opening.assessment + _instant(8, assessed_at))
+    assessment = embedded(4, opening.assessment + embedded(8, _TIMESTAMPS[assessed_at]))
     origin = _origin(cause, holdout_arm, policy_name, policy_version, model_version)
-    review = b"" if next_review_at is None else _instant(15, next_review_at)
-    return opening.verdict + assessment + origin + _instant(14, decided_at) + review
+    review = b"" if next_review_at is None else embedded(15, _TIMESTAMPS[next_review_at])
+    return opening.verdict + assessment + origin + embedded(14, _TIMESTAMPS[decided_at]) + review
+
+
+_FRAMES: Final = Remembered(_frame)
 
 
 class _Opening(NamedTuple):
@@ -203,13 +187,13 @@ def _origin(cause: Cause, holdout_arm: str, policy_name: str, policy_version: st
 def trace_bytes(rules: Sequence[TraceRule], fired: bytes) -> bytes:
     """Return the trace of a decision: every rule of the policy and whether it hit, as the bytes of `Decision.rule_trace`."""
     hits = frozenset(fired)
-    message = decision_pb2.Decision(
-        rule_trace=[
-            decision_pb2.RuleTraceEntry(rule=rule.name, outcome=HIT if place in hits else NO_HIT, detail=rule.condition)
-            for place, rule in enumerate(rules)
-        ]
-    )
-    return message.SerializeToString(deterministic=True)
+    return b"".join([_traced(rule.name, rule.condition, place in hits) for place, rule in enumerate(rules)])
+
+
+@lru_cache(maxsize=8_192)
+def _traced(rule: str, condition: str, hit: bool) -> bytes:
+    entry = decision_pb2.RuleTraceEntry(rule=rule, outcome=HIT if hit else NO_HIT, detail=condition)
+    return decision_pb2.Decision(rule_trace=[entry]).SerializeToString(deterministic=True)
 
 
 def identity(decision: bytes) -> tuple[str, str] | None:
@@ -249,9 +233,9 @@ def stream_result(
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """Return the bytes of one result inside a DecideStreamResponse, in pieces: whoever joins many copies them once."""
     length = len(decision) + len(trace)
-    head = embedded(1, request_id.encode()) + b"\x12" + varint(length)
+    opening = embedded(1, request_id.encode()) + head(2, length)
     tail = b"\x20\x01" if replayed else b""
-    return b"\x0a" + varint(len(head) + length + len(tail)) + head, decision, trace, tail
+    return head(1, len(opening) + length + len(tail)) + opening, decision, trace, tail
 
 
 def stream_error(result: decision_service_pb2.DecideStreamResult) -> bytes:

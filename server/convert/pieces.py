@@ -1,9 +1,14 @@
 """Messages in pieces: protobuf reads the pieces of a message that lie behind each other as one."""
 
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+from rules.remembered import Remembered
 
 VARINT, DOUBLE, BYTES = 0, 1, 2  # wire types
+SHORT: Final = 0x80  # lengths below it take one byte
+_TAGS: Final = [bytes((field << 3 | BYTES,)) for field in range(16)]
+# With the length: a decision has a dozen short fields.
+_SHORT_HEADS: Final = [[each + bytes((length,)) for length in range(SHORT)] for each in _TAGS]
 
 
 def tag(message: Any, field: str, wire_type: int) -> int:
@@ -12,22 +17,23 @@ def tag(message: Any, field: str, wire_type: int) -> int:
     return number << 3 | wire_type
 
 
-@lru_cache(maxsize=8_192)
-def varint(number: int) -> bytes:
-    """Return a whole number as protobuf writes it."""
+def _varint(number: int) -> bytes:
     out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 (seven bits a byte)
+    while number >= SHORT:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
 
 
-@lru_cache(maxsize=8_192)
-def _head(field: int, length: int) -> bytes:
-    return varint(field << 3 | 2) + varint(length)
+_VARINTS: Final = Remembered(_varint, kept=8_192)
+
+
+def head(field: int, length: int) -> bytes:
+    """Return what a field of so many bytes begins with: its tag, for fields up to 15, and its length."""
+    return _SHORT_HEADS[field][length] if length < SHORT else _TAGS[field] + _VARINTS[length]
 
 
 def embedded(field: int, message: bytes) -> bytes:
     """Return a message's bytes as a field of another message."""
-    return _head(field, len(message)) + message
+    return head(field, len(message)) + message

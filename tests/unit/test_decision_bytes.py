@@ -3,11 +3,13 @@
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from keepwell.v1 import decision_pb2 as contract
+from keepwell.v1.decision_service_pb2 import DecideStreamResponse, DecideStreamResult
 from msgspec.structs import replace
 
+from rules.compiled import TraceRule
 from rules.decision import Assessment, Decision, InterventionAction, Suppression
 from rules.vocabulary import AssessmentSource, Cause, Channel, ReasonCode, Stage, Verdict
-from server.convert.decision import encode_decision
+from server.convert.decision import encode_decision, stream_result, trace_bytes
 from server.road.assessed import Assessed
 from server.road.sample import Behaviour
 
@@ -61,6 +63,40 @@ def test_contacts_and_what_was_withheld_keep_their_order() -> None:
     assert (decision.decision_id, decision.lead_id, decision.assessment.churn_probability) == ("d", "anna", 0.875)
     (withheld,) = decision.suppressions
     assert (withheld.limit_name, withheld.observed, withheld.next_eligible_time) == ("sms", 2.0, seconds(1_772_366_460))
+
+
+def test_a_suppression_without_a_time_has_none_and_other_counts_are_told_apart() -> None:
+    others = [replace(WITHHELD, observed=3.0), replace(WITHHELD, next_eligible_at=None), WITHHELD]
+    more, never, same = read(replace(DECISION, suppressions=tuple(others))).suppressions
+    assert (more.observed, more.next_eligible_time) == (3.0, seconds(1_772_366_460))
+    assert not never.HasField("next_eligible_time")
+    assert same == read(DECISION).suppressions[0]
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 200, 20_000])
+def test_a_long_name_is_framed_as_protobuf_writes_it(length: int) -> None:
+    name = "n" * length
+    decision = encode_decision(replace(DECISION, decision_id=name, lead_id=name), ASSESSED)
+    assert contract.Decision.FromString(decision).decision_id == name
+    result = b"".join(stream_result(name, decision, b"", replayed=True))
+    (read_back,) = DecideStreamResponse.FromString(result).results
+    assert (
+        read_back.SerializeToString()
+        == DecideStreamResult(
+            request_id=name, decision=contract.Decision.FromString(decision), replayed=True
+        ).SerializeToString()
+    )
+
+
+def test_a_trace_has_the_bytes_that_protobuf_writes() -> None:
+    rules = [TraceRule("stage.lost", "p > 0.8"), TraceRule("grant.email", ""), TraceRule("stage.lost", "p > 0.9")]
+    outcomes = [contract.RULE_OUTCOME_HIT, contract.RULE_OUTCOME_NO_HIT, contract.RULE_OUTCOME_HIT]
+    entries = [
+        contract.RuleTraceEntry(rule=rule.name, outcome=outcome, detail=rule.condition)
+        for rule, outcome in zip(rules, outcomes, strict=True)
+    ]
+    assert trace_bytes(rules, b"\x00\x02") == contract.Decision(rule_trace=entries).SerializeToString()
+    assert trace_bytes([], b"") == b""
 
 
 @pytest.mark.parametrize("review_at", [None, NOW + 1])
