@@ -149,10 +149,12 @@ def possible(places: Sequence[int], numbers: FloatArray) -> NDArray[np.bool_]:
 
 
 def rows_at(places: Sequence[int], numbers: FloatArray) -> list[bytes]:
-    """Return one row a lead, as `numbers_row` does; `numbers` has shape (n, k), of the features at `places`."""
-    matrix = np.full((len(numbers), len(NUMERIC)), np.nan, "<f8")
+    """Return one row a lead, as `numbers_row` does; `numbers` has shape (n, k), of the features at `places`, all of them known."""
+    width = max(places) + 1
+    matrix = np.full((len(numbers), width), np.nan, "<f8")
     matrix[:, places] = numbers
-    return rows_of(matrix)
+    data, size = matrix.tobytes(), width * matrix.itemsize
+    return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def rows_of(matrix: FloatArray) -> list[bytes]:

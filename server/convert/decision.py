@@ -19,7 +19,7 @@ from rules.remembered import Remembered
 from rules.vocabulary import AssessmentSource, Cause, Channel, Stage, Verdict
 from server.convert.assessment import own_assessment
 from server.convert.checks import timestamp_of, wire
-from server.convert.pieces import DOUBLE, embedded, head, tag
+from server.convert.pieces import DOUBLE, embedded, tag
 from server.feed.item import FeedItem
 from server.road.assessed import Assessed
 
@@ -226,21 +226,6 @@ def feed_item(log_id: str, decision: bytes, trace: bytes) -> FeedItem:
 def decide_response(decision: bytes, *, replayed: bool) -> bytes:
     """Return the bytes of a DecideResponse."""
     return embedded(1, decision) + (b"\x10\x01" if replayed else b"")
-
-
-def stream_result(
-    request_id: str, decision: bytes, trace: bytes, *, replayed: bool
-) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return the bytes of one result inside a DecideStreamResponse, in pieces: whoever joins many copies them once."""
-    length = len(decision) + len(trace)
-    opening = embedded(1, request_id.encode()) + head(2, length)
-    tail = b"\x20\x01" if replayed else b""
-    return head(1, len(opening) + length + len(tail)) + opening, decision, trace, tail
-
-
-def stream_error(result: decision_service_pb2.DecideStreamResult) -> bytes:
-    """Return the bytes of one refused result inside a DecideStreamResponse."""
-    return embedded(1, result.SerializeToString())
 
 
 def mismatches(stored: bytes, recomputed: bytes) -> list[decision_service_pb2.FieldMismatch]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from hashlib import blake2b
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from google.protobuf.message import Message
 from keepwell.v1 import decision_pb2, decision_service_pb2, lead_pb2
@@ -16,21 +16,23 @@ from server.road.job import DecideInput
 from server.store.keys import FINGERPRINT_BYTES
 
 CHANNEL_NAMES = ("email", "sms", "phone", "push", "in_app", "crm_workflow", "agent_assignment")
+NO_PROFILE: Final[Mapping[str, Any]] = {}
 TEXT_FIELDS = {"region": 64, "owner": 128, "manager": 128, "segment": 64}
-_canonical = Encoder(order="deterministic").encode
+_canonical: Final = Encoder(order="deterministic").encode
+# Copied for each digest: to make one with its parameters costs more than the copy, and a short text's hashing.
+_DECISION_IDS: Final = blake2b(digest_size=15, person=b"decision")
+_FINGERPRINTS: Final = blake2b(digest_size=FINGERPRINT_BYTES)
 
 
-class Told(NamedTuple):
-    """The features of a request that were given, as the road takes them: numbers, categories, and the instant they are of."""
-
-    numbers: bytes
-    categories: tuple[str, ...]
-    as_of: int | None
+# The features of a request that were given, as the road takes them: numbers, categories, and the instant they are of.
+Told = tuple[bytes, tuple[str, ...], int | None]
 
 
 def decision_id_of(tenant: str, request_id: str) -> str:
     """Return the id of the decision that a request leads to: the same for every retry."""
-    return blake2b(f"{tenant}/{request_id}".encode(), digest_size=15, person=b"decision").hexdigest()
+    digest = _DECISION_IDS.copy()
+    digest.update(f"{tenant}/{request_id}".encode())
+    return digest.hexdigest()
 
 
 def fingerprint_of(message: Message) -> bytes:
@@ -39,7 +41,9 @@ def fingerprint_of(message: Message) -> bytes:
 
 
 def _digest(body: bytes) -> bytes:
-    return blake2b(body, digest_size=FINGERPRINT_BYTES).digest()
+    digest = _FINGERPRINTS.copy()
+    digest.update(body)
+    return digest.digest()
 
 
 def input_of(
@@ -64,17 +68,32 @@ def input_of(
     if request.HasField("churn_probability"):
         probability = request.churn_probability
         check.probability("churn_probability", probability)
-    numbers, categories, as_of = told or given_features(check, "features", request.features)
+    if told is None:
+        told = given_features(check, "features", request.features)
     profile: dict[str, Any] = {}
     if request.HasField("profile"):
         profile = given_profile(check, "profile", request.profile)
         if request.profile.lead_id not in ("", lead_id):
             check.note("profile.lead_id", "must be empty or the request's own lead_id")
     check.raise_if_any()
+    return decide_input(tenant, lead_id, request_id or token_hex(16), told, probability, profile, explain)
+
+
+def decide_input(
+    tenant: str,
+    lead_id: str,
+    request_id: str,
+    told: Told,
+    probability: float | None = None,
+    profile: Mapping[str, Any] = NO_PROFILE,
+    explain: bool = False,
+) -> DecideInput:
+    """Return what the road takes of sound parts of a request."""
+    numbers, categories, as_of = told
     # Of what the road takes rather than of the message, which costs three times as much to write in one certain order; without what is unknown
     # at the end of the schema, which may grow before a retry comes.
     fingerprint = _digest(_canonical((lead_id, numbers, _known(categories), as_of, probability, profile, explain)))
-    decision_id = decision_id_of(tenant, request_id or token_hex(16))
+    decision_id = decision_id_of(tenant, request_id)
     return DecideInput(lead_id, decision_id, fingerprint, numbers, categories, as_of, probability, profile, explain)
 
 
@@ -84,7 +103,7 @@ def given_features(check: Checker, path: str, features: decision_pb2.Features) -
     numbers = _numbers(check, path, given) if given else b""
     categories = _categories(check, path, said) if said else ()
     as_of = check.instant(f"{path}.as_of", features.as_of) if features.HasField("as_of") else None
-    return Told(numbers, categories, as_of)
+    return numbers, categories, as_of
 
 
 def _numbers(check: Checker, path: str, given: Mapping[str, float]) -> bytes:

@@ -12,6 +12,7 @@ from keepwell.v1 import decision_service_pb2
 from server.errors import MalformedRequestError
 
 Parsed = TypeVar("Parsed", bound=Message)
+SEALED = {"DecideStreamRequest": "requests", "DecideRequest": "features"}
 
 
 def parse(message: type[Parsed], data: bytes) -> Parsed:
@@ -31,33 +32,37 @@ def message_class(descriptor: Descriptor) -> type[Message]:
 def _seal(message: DescriptorProto, name: str) -> None:
     """Make a field `repeated bytes`, which lie on the wire as messages do; joined, they read as one, as protobuf merges messages."""
     (field,) = (field for field in message.field if field.name == name)
-    (choice,) = (place for place, oneof in enumerate(message.oneof_decl) if oneof.name == f"_{name}")
-    del message.oneof_decl[choice]  # of an optional field, which a repeated one cannot be
-    for other in message.field:
-        if other.HasField("oneof_index") and other.oneof_index > choice:
-            other.oneof_index -= 1
+    if field.HasField("oneof_index"):
+        _take_choice(message, field.oneof_index)
     sealed = FieldDescriptorProto(
         name=name, number=field.number, type=FieldDescriptorProto.TYPE_BYTES, label=FieldDescriptorProto.LABEL_REPEATED
     )
     field.CopyFrom(sealed)
 
 
+def _take_choice(message: DescriptorProto, choice: int) -> None:
+    """Take out the oneof of an optional field, which a repeated one cannot be in."""
+    del message.oneof_decl[choice]
+    for other in message.field:
+        if other.HasField("oneof_index") and other.oneof_index > choice:
+            other.oneof_index -= 1
+
+
 def _add(pool: DescriptorPool, file: FileDescriptor) -> None:
-    """Add a file to a pool, and first what it imports; each request's features are sealed."""
+    """Add a file to a pool, and first what it imports; what is to be sealed is sealed."""
     for imported in file.dependencies:
         _add(pool, imported)
     copy = FileDescriptorProto()
     file.CopyToProto(copy)
     for message in copy.message_type:
-        if message.name == "DecideRequest":
-            _seal(message, "features")
+        if message.name in SEALED:
+            _seal(message, SEALED[message.name])
     pool.AddSerializedFile(copy.SerializeToString())
 
 
-def _with_sealed_features(descriptor: Descriptor) -> type[Message]:
-    pool = DescriptorPool()
-    _add(pool, descriptor.file)
-    return GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name))
-
-
-STREAM_REQUEST = _with_sealed_features(decision_service_pb2.DecideStreamRequest.DESCRIPTOR)
+_POOL = DescriptorPool()
+_add(_POOL, decision_service_pb2.DESCRIPTOR)
+STREAM_REQUEST, REQUEST = (
+    GetMessageClass(_POOL.FindMessageTypeByName(message.DESCRIPTOR.full_name))
+    for message in (decision_service_pb2.DecideStreamRequest, decision_service_pb2.DecideRequest)
+)

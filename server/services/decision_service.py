@@ -3,19 +3,19 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
+from typing import Any
 
 import structlog
-from google.rpc.status_pb2 import Status
 from keepwell.v1 import decision_pb2
 from keepwell.v1 import decision_service_pb2 as messages
 
 from server.archive import Archive
 from server.caller import Caller
 from server.convert.checks import Checker
-from server.convert.decision import decide_response, mismatches, stream_error, stream_result
+from server.convert.decision import decide_response, mismatches
 from server.convert.portfolio import read_portfolio
 from server.convert.request import input_of
-from server.errors import FieldViolation, InvalidFieldsError
+from server.convert.results import stream_response
 from server.road.job import Asked, Committed, DecideInput, Job, Outcome
 from server.road.road import Road
 from server.rpc import Context, Handler, error_status
@@ -24,7 +24,6 @@ from server.services.store_errors import store_errors
 from server.services.streaming import answer_each
 from server.traces import Traces
 
-STREAM_REQUESTS = 1_024
 STREAM_MESSAGES_IN_FLIGHT = 4
 PAGE_SIZE, LARGEST_PAGE = 50, 500
 DECIDED = "; it was decided: ask again with the same request_id"
@@ -73,28 +72,19 @@ class DecisionService:
     ) -> None:
         """Decide about a portfolio."""
         await answer_each(
-            requests, context, STREAM_MESSAGES_IN_FLIGHT, lambda message: self._results(message.requests, caller)
+            requests, context, STREAM_MESSAGES_IN_FLIGHT, lambda message: self._results(list(message.requests), caller)
         )
 
-    async def _results(self, requests: Sequence[messages.DecideRequest], caller: Caller) -> bytes:
-        """Return one DecideStreamResponse with the results of one message, whose features are sealed: `convert/sealed.py`."""
-        outcomes = await self._outcomes(read_portfolio(caller.tenant, requests[:STREAM_REQUESTS]), caller)
-        too_many = InvalidFieldsError(FieldViolation("requests", f"must be at most {STREAM_REQUESTS} a message"))
-        outcomes += [too_many] * (len(requests) - len(outcomes))
+    async def _results(self, requests: Sequence[Any], caller: Caller) -> bytes:
+        """Return one DecideStreamResponse with the results of one message, whose requests are sealed: `convert/sealed.py`."""
+        read = read_portfolio(caller.tenant, requests)
+        outcomes = await self._outcomes([asked for _, asked in read], caller)
         hits = {outcome.hits for outcome in outcomes if isinstance(outcome, Committed)}
         traces = {each: await self._trace(caller.tenant, each) for each in hits}
-        parts: list[bytes] = []
-        refused = 0
-        for request, outcome in zip(requests, outcomes, strict=True):
-            trace = traces[outcome.hits] if isinstance(outcome, Committed) else outcome
-            if isinstance(outcome, Committed) and isinstance(trace, bytes):
-                parts += stream_result(request.request_id, outcome.decision, trace, replayed=outcome.replayed)
-            else:
-                error = trace if isinstance(trace, Exception) else TypeError(trace)
-                parts.append(self._refused(request.request_id, error, caller))
-                refused += 1
-        log.info("decided_batch", requests=len(requests), refused=refused)
-        return b"".join(parts)
+        status_of = partial(error_status, caller=caller.correlation_id)
+        response = stream_response([request_id for request_id, _ in read], outcomes, traces, status_of)
+        log.info("decided_batch", requests=len(read), refused=response.refused)
+        return response.data
 
     async def _outcomes(self, asked: Sequence[DecideInput | Exception], caller: Caller) -> list[Outcome]:
         """Return one outcome a request; what is wrong with one is its outcome."""
@@ -112,11 +102,6 @@ class DecisionService:
                 return await self._traces.of(tenant, hits)
         except Exception as error:  # noqa: BLE001 (as above)
             return error
-
-    @staticmethod
-    def _refused(request_id: str, error: Exception, caller: Caller) -> bytes:
-        status: Status = error_status(error, caller.correlation_id)
-        return stream_error(messages.DecideStreamResult(request_id=request_id, error=status))
 
     async def get_decision(self, request: messages.GetDecisionRequest, caller: Caller) -> bytes:
         """Look up one decision."""
