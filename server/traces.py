@@ -18,9 +18,13 @@ class Traces:
         self._shelf = shelf
         self._kept: dict[bytes, bytes] = {}
 
+    def kept(self, hits: bytes) -> bytes | None:
+        """Return the bytes of a decision's trace if they are at hand."""
+        return self._kept.get(hits)
+
     async def of(self, tenant: str, hits: bytes) -> bytes:
         """Return the bytes of a decision's trace."""
-        trace = self._kept.get(hits)
+        trace = self.kept(hits)
         if trace is None:
             version, _, fired = hits.partition(b":")
             policy = await self._shelf.compiled(tenant, version.decode())

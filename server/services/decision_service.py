@@ -80,7 +80,7 @@ class DecisionService:
         read = read_portfolio(caller.tenant, requests)
         outcomes = await self._outcomes([asked for _, asked in read], caller)
         hits = {outcome.hits for outcome in outcomes if isinstance(outcome, Committed)}
-        traces = {each: await self._trace(caller.tenant, each) for each in hits}
+        traces = {each: self._traces.kept(each) or await self._trace(caller.tenant, each) for each in hits}
         status_of = partial(error_status, caller=caller.correlation_id)
         response = stream_response([request_id for request_id, _ in read], outcomes, traces, status_of)
         log.info("decided_batch", requests=len(read), refused=response.refused)

@@ -13,8 +13,9 @@ from keepwell.v1.decision_service_pb2 import DecideRequest, DecideStreamRequest
 from keepwell.v1.lead_pb2 import LeadProfile
 
 from model.features import NUMERIC
+from server.convert.columns import told_by
 from server.convert.pieces import embedded
-from server.convert.portfolio import MOST_REQUESTS, read_portfolio, told_by
+from server.convert.portfolio import MOST_REQUESTS, read_portfolio
 from server.convert.request import input_of
 from server.convert.sealed import STREAM_REQUEST
 from server.errors import InvalidFieldsError, MalformedRequestError
