@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from struct import Struct as Layout
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -10,11 +12,18 @@ from rules.lead import LeadProfile
 from server.road.assessed import Assessed
 from server.road.job import DecideInput, LeadRecord
 
+HOLDOUT_HASH: Final = blake2b(digest_size=8, person=b"holdout")
+NUMBER: Final = Layout(">Q")
+PERCENT: Final = 100 / 2**64  # exactly: so that the product is `number / 2**64 * 100` to the last bit
+
 
 def holdout_bucket(tenant: str, lead_id: str) -> float:
     """Return a lead's fixed place in [0, 100): growing a holdout keeps everybody who was in it."""
-    digest = blake2b(f"{tenant}/{lead_id}".encode(), digest_size=8, person=b"holdout").digest()
-    return int.from_bytes(digest) / 2**64 * 100
+    hashed = HOLDOUT_HASH.copy()  # 0.6 of what it costs to make one
+    hashed.update(f"{tenant}/{lead_id}".encode())
+    (number,) = NUMBER.unpack(hashed.digest())
+    place: float = number * PERCENT
+    return place
 
 
 def overlaid(profile: LeadProfile, given: DecideInput) -> LeadProfile:
