@@ -14,6 +14,8 @@ from rules.lead import Consent, LeadProfile, RaisedEscalation
 from rules.vocabulary import AssessmentSource, Cause, Stage
 from server.road.job import DecideInput
 
+IDS = 3  # so many fields of a DecideInput, its first ones, are ids, which the log knows otherwise
+
 
 class DecisionInputs(Struct, frozen=True):
     """All that one decision was made from; with the policy and the model it names, enough to make it again."""
@@ -68,7 +70,7 @@ class StoredRecord(Struct, array_like=True):
 
 
 class StoredRequest(Struct, array_like=True):
-    """What the log keeps of a DecideInput: the log knows its ids otherwise."""
+    """What the log keeps of a DecideInput: all but its ids."""
 
     numbers: bytes
     categories: tuple[str, ...]
