@@ -4,21 +4,20 @@ Jobs for the same lead follow each other: each sees the record that the one befo
 fails the job that it happens to, and no other.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import structlog
 
-from rules.vocabulary import AssessmentSource
+from rules.vocabulary import BY_CALLER
 from server.metrics import ASSESSMENTS, ENGINE_FAULTS, FAILED_JOBS
 from server.road.assess import assess
 from server.road.assessed import Assessed, Subject
 from server.road.planner import LeadPlanner
 from server.road.sample import A_BATCH, Sample
 from server.road.tally import Tally
-from server.road.world import LeadPlan, LeadWork, World
+from server.road.work import LeadPlan, LeadWork
+from server.road.world import EncodeDecision, World
 
-Result = TypeVar("Result")
 SCORED, REUSED = ASSESSMENTS.labels("scored"), ASSESSMENTS.labels("reused")
 log = structlog.get_logger()
 
@@ -40,10 +39,11 @@ def plan(world: World, work: Sequence[LeadWork], tally: Tally) -> list[LeadPlan]
             log.exception("lead_failed", jobs=len(lead.jobs))
             FAILED_JOBS.inc(len(lead.jobs))
             unreadable.append(LeadPlan(None, [(job, error) for job in lead.jobs]))
-    for turn in range(max((len(lead.jobs) for lead in work), default=0)):
-        _take_turn(world, [planner for planner in planners if len(planner.lead.jobs) > turn], turn)
+    for turn in range(max([len(planner.jobs) for planner in planners], default=0)):
+        _take_turn(world, [each for each in planners if len(each.jobs) > turn and each.fault is None], turn)
+    FAILED_JOBS.inc(len([planner for planner in planners if planner.fault is not None]))  # one each
     _report(decider.faults + decider.disagreements - faults)
-    return [*map(_finished, planners), *unreadable]
+    return [_finished(planner) for planner in planners] + unreadable
 
 
 def _finished(planner: LeadPlanner) -> LeadPlan:
@@ -51,7 +51,7 @@ def _finished(planner: LeadPlanner) -> LeadPlan:
     try:
         return planner.finish()
     except Exception as error:
-        jobs = planner.lead.jobs
+        jobs = planner.jobs
         log.exception("lead_failed", jobs=len(jobs))
         FAILED_JOBS.inc(len(jobs))
         return LeadPlan(None, [(job, error) for job in jobs])
@@ -65,61 +65,85 @@ def _report(engine_faults: int) -> None:
 
 
 def _take_turn(world: World, planners: Sequence[LeadPlanner], turn: int) -> None:
-    asking = [
-        (planner, subject)
-        for planner in planners
-        if planner.fault is None and (subject := _guarded(planner, turn, planner.prepare, turn)) is not None
-    ]
-    found = _assessed(world, asking, turn)
+    found = _assessed(world, _prepared(planners, turn))
     sample = world.model.sample
     if sample is not None and sample.has_room:
-        _sample(sample, found, turn)
-    decided = [
-        (planner, each)
-        for planner, subject, assessed in found
-        if (each := _guarded(planner, turn, planner.decide, planner.lead.jobs[turn], subject.request, assessed))
-    ]
-    encoded = [
-        (planner, each, decision)
-        for planner, each in decided
-        if (decision := _guarded(planner, turn, world.encode, each.ruling.decision, each.assessed))
-    ]
-    for planner, each, decision in encoded:
-        _guarded(planner, turn, planner.write_down, each, decision)
+        _sample(sample, found)
+    _write_down(_encoded(world.encode, _decided(found)))
 
 
-def _assessed(
-    world: World, asking: Sequence[tuple[LeadPlanner, Subject]], turn: int
-) -> list[tuple[LeadPlanner, Subject, Assessed]]:
+def _prepared(planners: Sequence[LeadPlanner], turn: int) -> list[tuple[LeadPlanner, Subject]]:
+    asking = []
+    for planner in planners:
+        try:
+            subject = planner.prepare(turn)
+            if subject is not None:
+                asking.append((planner, subject))
+        except Exception as error:
+            log.exception("lead_failed", jobs=1)
+            planner.fail(error)
+    return asking
+
+
+def _assessed(world: World, asking: Sequence[tuple[LeadPlanner, Subject]]) -> list[tuple[LeadPlanner, Assessed]]:
     """Return the leads with their assessments: from one call, or one by one when that fails."""
     try:
         together = assess(world.model, [subject for _, subject in asking], world.now, world.reuse)
-        found = [(planner, subject, assessed) for (planner, subject), assessed in zip(asking, together, strict=True)]
+        found = [(planner, assessed) for (planner, _), assessed in zip(asking, together, strict=True)]
     except Exception:
         log.exception("assessing_failed", leads=len(asking))
-        found = []
-        for planner, subject in asking:
-            alone = _guarded(planner, turn, assess, world.model, [subject], world.now, world.reuse)
-            found += [] if alone is None else [(planner, subject, alone[0])]
-    by_model = [assessed for _, _, assessed in found if assessed.assessment.source is not AssessmentSource.CALLER]
-    reused = sum(assessed.reused for assessed in by_model)
-    REUSED.inc(reused)
-    SCORED.inc(len(by_model) - reused)
+        found = _assessed_alone(world, asking)
+    unscored = [assessed for _, assessed in found if assessed.seen is None]
+    SCORED.inc(len(found) - len(unscored))
+    REUSED.inc(len([each for each in unscored if each.reused and each.assessment.source is not BY_CALLER]))
     return found
 
 
-def _sample(sample: Sample, found: Sequence[tuple[LeadPlanner, Subject, Assessed]], turn: int) -> None:
+def _assessed_alone(world: World, asking: Sequence[tuple[LeadPlanner, Subject]]) -> list[tuple[LeadPlanner, Assessed]]:
+    found: list[tuple[LeadPlanner, Assessed]] = []
+    for planner, subject in asking:
+        try:
+            found += [(planner, alone) for alone in assess(world.model, [subject], world.now, world.reuse)]
+        except Exception as error:
+            log.exception("lead_failed", jobs=1)
+            planner.fail(error)
+    return found
+
+
+def _decided(found: Sequence[tuple[LeadPlanner, Assessed]]) -> list[LeadPlanner]:
+    decided = []
+    for planner, assessed in found:
+        try:
+            if planner.decide(assessed):
+                decided.append(planner)
+        except Exception as error:
+            log.exception("lead_failed", jobs=1)
+            planner.fail(error)
+    return decided
+
+
+def _encoded(encode: EncodeDecision, decided: Sequence[LeadPlanner]) -> list[tuple[LeadPlanner, bytes]]:
+    encoded = []
+    for planner in decided:
+        try:
+            encoded.append((planner, encode(planner.ruling.decision, planner.assessed)))
+        except Exception as error:
+            log.exception("lead_failed", jobs=1)
+            planner.fail(error)
+    return encoded
+
+
+def _write_down(encoded: Sequence[tuple[LeadPlanner, bytes]]) -> None:
+    for planner, decision in encoded:
+        try:
+            planner.write_down(decision)
+        except Exception as error:
+            log.exception("lead_failed", jobs=1)
+            planner.fail(error)
+
+
+def _sample(sample: Sample, found: Sequence[tuple[LeadPlanner, Assessed]]) -> None:
     """Keep some of the leads that the model scored, for drift; a preview leaves no trace."""
-    for planner, _, assessed in found[:: (len(found) + A_BATCH - 1) // A_BATCH or 1]:
-        if assessed.seen is not None and not planner.lead.jobs[turn].preview:
+    for planner, assessed in found[:: (len(found) + A_BATCH - 1) // A_BATCH or 1]:
+        if assessed.seen is not None and not planner.job.preview:
             sample.add((assessed.seen, assessed.assessment.churn_probability))
-
-
-def _guarded(planner: LeadPlanner, turn: int, step: Callable[..., Result], *arguments: object) -> Result | None:
-    try:
-        return step(*arguments)
-    except Exception as error:
-        log.exception("lead_failed", jobs=1)
-        FAILED_JOBS.inc()
-        planner.fail(planner.lead.jobs[turn], error)
-        return None

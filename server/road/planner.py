@@ -1,20 +1,15 @@
 """One lead's jobs, in the order in which they came: each on the record that the one before it left, and all in one write."""
 
-from msgspec.structs import replace
+from typing import Final
+
+from msgspec.structs import astuple, replace
 
 from rules.decide import ESCALATION_SHARE
-from rules.decision import Ruling
-from rules.escalating import EscalationStateError
-from rules.lead import MAX_ATTRIBUTES
+from rules.decision import Ruling, Situation
+from rules.lead import LeadState
 from rules.news import is_news
 from rules.vocabulary import Cause
-from server.errors import (
-    EscalationNotFoundError,
-    FieldViolation,
-    IdempotencyMismatchError,
-    InterventionNotFoundError,
-    InvalidFieldsError,
-)
+from server.errors import IdempotencyMismatchError
 from server.road.assessed import Assessed, Subject
 from server.road.job import (
     Amendment,
@@ -29,55 +24,42 @@ from server.road.job import (
     Recorded,
     Reviewed,
 )
-from server.road.recording import FUTURE_TOLERANCE_MS, after_event, check_event, event_request, unsettled
+from server.road.recording import after_event, check_event, event_request, unsettled
+from server.road.refusal import REFUSALS, check_attributes, check_time
 from server.road.situation import situation
 from server.road.tally import Tally
-from server.road.world import Decided, LeadPlan, LeadWork, World
+from server.road.work import LeadPlan, LeadWork
+from server.road.world import World
 from server.store.effects import Effect, values_of
 from server.store.escalations import effects_of_decision
 from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite
 from server.store.record import decode_record, encode_inputs, encode_record
 from server.store.record_layout import DecisionInputs
 
-# What a job may be refused for; anything else is a fault of ours.
-REFUSALS = (
-    InvalidFieldsError,
-    IdempotencyMismatchError,
-    InterventionNotFoundError,
-    EscalationNotFoundError,
-    EscalationStateError,
-)
-
-
-def check_time(request: DecideInput, now: int) -> InvalidFieldsError | None:
-    """Return what is wrong with the request's own times."""
-    as_of = request.features_as_of
-    if as_of is not None and as_of > now + FUTURE_TOLERANCE_MS:
-        return InvalidFieldsError(FieldViolation("features.as_of", "must not be in the future"))
-    return None
-
-
-def check_attributes(record: LeadRecord, request: DecideInput) -> InvalidFieldsError | None:
-    """Return what is wrong with the request's attributes once they lie over those that are stored."""
-    given = request.profile.get("attributes")
-    if given and len(record.profile.attributes.keys() | given.keys()) > MAX_ATTRIBUTES:
-        description = f"must be at most {MAX_ATTRIBUTES}, those that are stored included"
-        return InvalidFieldsError(FieldViolation("profile.attributes", description))
-    return None
+BY_SCHEDULE: Final = Cause.SCHEDULE
 
 
 class LeadPlanner:
-    """Takes one lead through its jobs."""
+    """Takes one lead through its jobs; from each step of a job to the next it holds what the job has come to."""
+
+    job: Job
+    assessed: Assessed
+    ruling: Ruling
+    _request: DecideInput
+    _facts: Situation
 
     def __init__(self, world: World, tally: Tally, lead: LeadWork) -> None:
+        stored = lead.stored
         self.lead = lead
+        self.jobs: list[Job] = lead.jobs
         self._world = world
         self._tally = tally
-        self._record = decode_record(lead.stored.record)
-        self._data: bytes | None = lead.stored.record
+        self._record = decode_record(stored.record)
+        self._data: bytes | None = stored.record
         self._first_today = self._record.state.last_decided_at < world.day.start_at
         self._decisions: list[DecisionWrite] = []
-        self._rulings: list[Ruling] = []
+        self._claimed: dict[str, int] = {}
+        self._holds_until: int | None = None
         self._outcomes: list[tuple[Job, Outcome]] = []
         self._changed = False
         self._events: dict[str, EventWrite] = {}
@@ -87,18 +69,11 @@ class LeadPlanner:
 
     def prepare(self, turn: int) -> Subject | None:
         """Return what to score for a job; None when it needs no decision, and is done."""
-        job = self.lead.jobs[turn]
+        self.job = job = self.jobs[turn]
         request = job.request
         try:
-            if job.event is not None:
-                self._record_event(job, job.event)
-                return self._after_events(turn)
-            if job.amendment is not None:
-                self._amend(job, job.amendment)
-                return None
             if request is None:
-                self._change(job)
-                return None
+                return self._change(job, turn)
             if error := check_time(request, self._world.now):
                 raise error
             if earlier := self._earlier(request):
@@ -109,7 +84,21 @@ class LeadPlanner:
         except REFUSALS as error:
             self._outcomes.append((job, error))
             return self._after_events(turn)
+        return self._asking(request)
+
+    def _asking(self, request: DecideInput) -> Subject:
+        self._request = request
         return Subject(self._record, request)
+
+    def _change(self, job: Job, turn: int) -> Subject | None:
+        if job.event is not None:
+            self._record_event(job, job.event)
+            return self._after_events(turn)
+        if job.amendment is not None:
+            self._amend(job, job.amendment)
+        else:
+            self._look(job)
+        return None
 
     def _record_event(self, job: Job, event: EventInput) -> None:
         check_event(event, self._world.now)
@@ -123,13 +112,13 @@ class LeadPlanner:
 
     def _after_events(self, turn: int) -> Subject | None:
         """Return what to score once some events in a row, of which at least one was new, are through."""
-        event, following = self._unassessed, self.lead.jobs[turn + 1 : turn + 2]
+        event, following = self._unassessed, self.jobs[turn + 1 : turn + 2]
         if event is None or (following and following[0].event is not None):
             return None
         self._unassessed = None
-        return Subject(self._record, event_request(self._world.tenant, event))
+        return self._asking(event_request(self._world.tenant, event))
 
-    def _change(self, job: Job) -> None:
+    def _look(self, job: Job) -> None:
         after = job.change(self._record, self._world.now) if job.change else self._record
         if after is not self._record:
             self._changed = True
@@ -154,64 +143,83 @@ class LeadPlanner:
             self._data = encode_record(self._record)
         return self._data
 
-    def decide(self, job: Job, request: DecideInput, assessed: Assessed) -> Decided | None:
-        """Decide one job on the record as it is now; None for an event or a review without anything new, which is done then."""
-        world = self._world
+    def decide(self, assessed: Assessed) -> bool:
+        """Decide the job on the record as it is now; False for an event or a review without anything new, which is done then."""
+        world, policy = self._world, self._world.policy
         first_today = self._first_today and not self._decisions
-        ceilings = self._tally.ceilings(world.policy.escalation_share, first_today)
-        facts = situation(world.tenant, request, self._record, assessed, world.now, ceilings)
-        ruling = world.policy.decider.decide(facts)
-        if self._is_quiet(job, request, ruling):
-            self._move_on(job, ruling, assessed)
-            return None
-        if not job.preview:
+        ceilings = self._tally.ceilings(policy.escalation_share, first_today)
+        facts = situation(world.tenant, self._request, self._record, assessed, world.now, ceilings)
+        ruling = policy.decider.decide(facts)
+        self.assessed, self._facts, self.ruling = assessed, facts, ruling
+        if self._is_quiet(ruling):
+            self._move_on(ruling)
+            return False
+        if not self.job.preview:
             self._tally.leads_today += first_today
             self._tally.take(ruling)
-        return Decided(job, request, assessed, facts, ruling)
+        return True
 
-    def write_down(self, decided: Decided, decision: bytes) -> None:
+    def write_down(self, decision: bytes) -> None:
         """Note a decision as the log will have it, and the record that it leaves; a preview leaves none."""
-        job, request, ruling, world = decided.job, decided.request, decided.ruling, self._world
-        hits = world.policy.version.encode() + b":" + bytes(ruling.decision.hits)
-        if job.event is None:
-            self._outcomes.append((job, Committed(decision, hits, replayed=False)))
-        if job.preview:
+        made, state, holds_until, claims = astuple(self.ruling)
+        hits = self._world.policy.version.encode() + b":" + bytes(made.hits)
+        if self.job.event is None:
+            self._outcomes.append((self.job, Committed(decision, hits, replayed=False)))
+        if self.job.preview:
             return
-        fault, reused, ceilings = world.model.fault, decided.assessed.reused, decided.facts.ceilings
-        zone = world.policy.decider.policy.tenant_zone
-        inputs = encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused, zone))
-        contacts = bool(ruling.decision.interventions)
+        request, contacts, before = self._request, bool(made.interventions), self._record.state.escalation
         self._decisions.append(
-            DecisionWrite(request.decision_id, request.fingerprint, decision, hits, inputs, contacts)
+            DecisionWrite(request.decision_id, request.fingerprint, decision, hits, self._inputs(request), contacts)
         )
-        self._rulings.append(ruling)
-        if ruling.next_state.escalation is not self._record.state.escalation:
-            before = self._record.state.escalation
-            self._effects += effects_of_decision(self.lead.partition, self.lead.lead_id, before, ruling)
-        self._keep(_after(self._record, decided))
+        for claim in claims:
+            self._claimed[claim.name] = self._claimed.get(claim.name, 0) + claim.amount
+        if holds_until is not None:
+            self._holds_until = holds_until if self._holds_until is None else min(self._holds_until, holds_until)
+        if state.escalation is not before:
+            self._effects += effects_of_decision(self.lead.partition, self.lead.lead_id, before, self.ruling)
+        # A contact is something that the model sees.
+        self._keep(self._following(state, stands=not contacts))
 
-    def _is_quiet(self, job: Job, request: DecideInput, ruling: Ruling) -> bool:
-        before = self._record.state
-        if job.event is not None:
-            return ruling.decision.stage is before.stage
-        return request.cause is Cause.SCHEDULE and not is_news(before, ruling)
+    def _inputs(self, request: DecideInput) -> bytes:
+        world, ceilings, reused = self._world, self._facts.ceilings, self.assessed.reused
+        fault, zone = world.model.fault, world.policy.decider.policy.tenant_zone
+        return encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused, zone))
 
-    def _move_on(self, job: Job, ruling: Ruling, assessed: Assessed) -> None:
+    def _following(self, state: LeadState, *, stands: bool) -> LeadRecord:
+        """Return the record that a decision leaves."""
+        record, given = self._record, self.assessed.given
+        return LeadRecord(
+            self._facts.profile,
+            given.numeric,
+            given.categories,
+            given.as_of,
+            state,
+            _last(self.assessed, stands=stands),
+            record.activity,
+            record.activity_at,
+        )
+
+    def _is_quiet(self, ruling: Ruling) -> bool:
+        if self.job.event is not None:
+            return ruling.decision.stage is self._record.state.stage
+        return self._request.cause is BY_SCHEDULE and not is_news(self._record.state, ruling)
+
+    def _move_on(self, ruling: Ruling) -> None:
         """Keep how long the risk has been lower, and when to look again, without a decision."""
-        before, after = self._record.state, ruling.next_state
+        job, before, after = self.job, self._record.state, ruling.next_state
         review_at = after.next_review_at
         # An event that changes nothing must not put a review off, or a lead that is busy enough would never have one.
         if job.event is not None and review_at is not None and before.next_review_at is not None:
             review_at = min(review_at, before.next_review_at)
         state = replace(before, below_stage_since=after.below_stage_since, next_review_at=review_at)
-        self._keep(replace(self._record, state=state, assessment=_last(assessed, stands=True)))
+        self._keep(replace(self._record, state=state, assessment=_last(self.assessed, stands=True)))
         if job.event is None:
             self._changed = True
             self._outcomes.append((job, Reviewed()))
 
-    def fail(self, job: Job, error: Exception) -> None:
-        """Note that a job cannot be done by a fault of ours: it alone fails, and the lead's others go again without it."""
-        self.fault = LeadPlan(None, [(job, error)], [other for other in self.lead.jobs if other is not job])
+    def fail(self, error: Exception) -> None:
+        """Note that the job cannot be done by a fault of ours: it alone fails, and the lead's others go again without it."""
+        self.fault = LeadPlan(None, [(self.job, error)], [other for other in self.jobs if other is not self.job])
 
     def finish(self) -> LeadPlan:
         """Return what all jobs came to."""
@@ -232,21 +240,16 @@ class LeadPlanner:
         return None
 
     def _write(self, first_today: bool) -> LeadWrite:
-        holds = [ruling.holds_until for ruling in self._rulings if ruling.holds_until is not None]
-        amounts: dict[str, int] = {}
-        for ruling in self._rulings:
-            for claim in ruling.claims:
-                amounts[claim.name] = amounts.get(claim.name, 0) + claim.amount
-        escalations = amounts.pop(ESCALATION_SHARE, 0)
+        escalations = self._claimed.pop(ESCALATION_SHARE, 0)
         return LeadWrite(
             self.lead.lead_id,
             self.lead.stored.version,
             self._encoded(),
-            min(holds, default=None),
+            self._holds_until,
             first_today,
             escalations,
             self._world.policy.escalation_share,
-            [self._claim(name, amount) for name, amount in amounts.items()],
+            [self._claim(name, amount) for name, amount in self._claimed.items()],
             self._decisions,
             list(self._events.values()),
             self._record.state.next_review_at,
@@ -261,22 +264,5 @@ class LeadPlanner:
 
 
 def _last(assessed: Assessed, *, stands: bool) -> LastAssessment:
-    now = assessed.assessment
-    return LastAssessment(
-        now.churn_probability, now.source, now.model_version, now.assessed_at, stands, assessed.time_to_churn
-    )
-
-
-def _after(record: LeadRecord, decided: Decided) -> LeadRecord:
-    given, ruling = decided.assessed.given, decided.ruling
-    return LeadRecord(
-        decided.facts.profile,
-        given.numeric,
-        given.categories,
-        given.as_of,
-        ruling.next_state,
-        # A contact is something that the model sees.
-        _last(decided.assessed, stands=not ruling.decision.interventions),
-        record.activity,
-        record.activity_at,
-    )
+    probability, source, model_version, at, _, _ = astuple(assessed.assessment)
+    return LastAssessment(probability, source, model_version, at, stands, assessed.time_to_churn)

@@ -42,7 +42,8 @@ from server.road.settings import RoadSettings
 from server.road.settling import settle, settle_answers
 from server.road.tally import Tally
 from server.road.waiting import WaitingRoom
-from server.road.world import EncodeDecision, LeadPlan, LeadWork, Policy, World
+from server.road.work import LeadPlan, LeadWork
+from server.road.world import EncodeDecision, Policy, World
 from server.store.connection import Store
 from server.store.keys import Partition, partition_number, partition_of
 from server.store.partition import CommitBatch, Snapshot, StoredLead

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from server.errors import OverloadedError
 from server.metrics import CONFLICTS, DECISIONS
 from server.road.job import Job
-from server.road.world import LeadPlan
+from server.road.work import LeadPlan
 
 MAX_ATTEMPTS = 200
 REFUSALS = frozenset({"CONFLICT", "LATE", "DUPLICATE", "CEILING"})

@@ -1,9 +1,11 @@
 """A batch is taken through each step together; what fails in one fails one job alone."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from model.fallback import FallbackScorer
@@ -21,7 +23,8 @@ from server.road.compute import plan
 from server.road.day import day_of
 from server.road.job import Committed, DecideInput, Job, Ticket
 from server.road.tally import Tally
-from server.road.world import LeadPlan, LeadWork, Policy, World
+from server.road.work import LeadPlan, LeadWork
+from server.road.world import Policy, World
 from server.store.keys import Partition
 from server.store.partition import NEW_LEAD
 
@@ -40,6 +43,10 @@ def job(lead_id: str, loop: asyncio.AbstractEventLoop, *, preview: bool) -> Job:
     return made
 
 
+def failed_jobs() -> float:
+    return REGISTRY.get_sample_value("keepwell_failed_jobs_total") or 0.0
+
+
 def change_that_cannot_be_written(loop: asyncio.AbstractEventLoop) -> Job:
     said = LeadState(consent={1: Consent(ConsentState.WITHDRAWN, "call", -(2**70))})
     return Job("t", "store", "big", Ticket(1, loop), 0, change=lambda record, _now: replace(record, state=said))
@@ -47,20 +54,27 @@ def change_that_cannot_be_written(loop: asyncio.AbstractEventLoop) -> Job:
 
 def planned(*lead_ids: str, tally: Tally, preview: bool = False) -> list[LeadPlan]:
     loop = asyncio.new_event_loop()
+    jobs = {name: [job(name, loop, preview=preview)] for name in lead_ids}
+    if "big" in lead_ids:
+        jobs["big"] = [change_that_cannot_be_written(loop)]
+    try:
+        return planned_jobs(jobs, tally)
+    finally:
+        loop.close()
+
+
+def planned_jobs(jobs: dict[str, list[Job]], tally: Tally) -> list[LeadPlan]:
     decider = Decider(compile_policy(read_policy(SHIPPED.read_text()), "v"))
     world = World(
         "t", Policy("p", "v", "", decider, (), 0.05), Model(FallbackScorer()), NOW, day_of(NOW, "UTC"),
         encode_all_but_bad, NO_REUSE,
     )  # fmt: skip
-    jobs = {name: job(name, loop, preview=preview) for name in lead_ids if name != "big"}
-    if "big" in lead_ids:
-        jobs["big"] = change_that_cannot_be_written(loop)
-    work = [LeadWork(name, NEW_LEAD, [jobs[name]], Partition("t", 0), {}) for name in lead_ids]
     try:
-        return plan(world, work, tally)
+        return plan(
+            world, [LeadWork(name, NEW_LEAD, each, Partition("t", 0), {}) for name, each in jobs.items()], tally
+        )
     finally:
         decider.close()
-        loop.close()
 
 
 def test_a_decision_that_cannot_be_encoded_fails_alone() -> None:
@@ -71,6 +85,30 @@ def test_a_decision_that_cannot_be_encoded_fails_alone() -> None:
         assert isinstance(lead.outcomes[0][1], Committed)
     assert bad.write is None
     assert [str(outcome) for _, outcome in bad.outcomes] == ["cannot be written"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"profile": {"attributes": 5}}, AttributeError),  # in preparing
+        ({"categories": ("",)}, ValueError),  # in assessing
+        ({"profile": {"shoe_size": 5}}, TypeError),  # in deciding
+        ({"profile": {"owner": 2**70}}, OverflowError),  # in writing down
+    ],
+)
+def test_a_fault_in_any_step_fails_one_job_and_the_leads_others_go_again(
+    fault: dict[str, Any], error: type[Exception]
+) -> None:
+    loop, failed_before = asyncio.new_event_loop(), failed_jobs()
+    first, bad, other, last = (job(name, loop, preview=False) for name in ("first", "faulty", "faulty", "last"))
+    assert bad.request is not None
+    bad.request = replace(bad.request, decision_id="bad", **fault)
+    plans = planned_jobs({"first": [first], "faulty": [other, bad], "last": [last]}, Tally({}, 0, 0))
+    loop.close()
+    assert [lead.write is not None for lead in plans] == [True, False, True]
+    assert [(of, type(outcome)) for of, outcome in plans[1].outcomes] == [(bad, error)]
+    assert plans[1].again == [other]
+    assert failed_jobs() == failed_before + 1
 
 
 def test_a_record_that_cannot_be_written_fails_alone() -> None:
