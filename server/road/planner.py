@@ -34,7 +34,6 @@ from server.store.effects import Effect, values_of
 from server.store.escalations import effects_of_decision
 from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite
 from server.store.record import decode_record, encode_inputs, encode_record
-from server.store.record_layout import DecisionInputs
 
 BY_SCHEDULE: Final = Cause.SCHEDULE
 
@@ -183,7 +182,7 @@ class LeadPlanner:
     def _inputs(self, request: DecideInput) -> bytes:
         world, ceilings, reused = self._world, self._facts.ceilings, self.assessed.reused
         fault, zone = world.model.fault, world.policy.decider.policy.tenant_zone
-        return encode_inputs(DecisionInputs(request, self._encoded(), world.now, ceilings, fault, reused, zone))
+        return encode_inputs(request, self._encoded(), world.now, ceilings, fault, reused, zone)
 
     def _following(self, state: LeadState, *, stands: bool) -> LeadRecord:
         """Return the record that a decision leaves."""

@@ -5,6 +5,7 @@ A value's fields are taken from it all at once: compiled, `astuple` costs what r
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct as Layout
 from typing import Any, Final
@@ -13,6 +14,7 @@ from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import astuple
 
 from model.features import UNKNOWN_CATEGORIES
+from rules.decision import CeilingReading
 from rules.lead import Contact, LeadState
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.activity_record import activity_of, packed_activity
@@ -110,9 +112,16 @@ def decode_record(data: bytes) -> LeadRecord:
     )
 
 
-def encode_inputs(inputs: DecisionInputs) -> bytes:
-    """Return a decision's inputs as the log keeps them."""
-    request, record, now, ceilings, model_fault, reused, tenant_zone = astuple(inputs)
+def encode_inputs(
+    request: DecideInput,
+    record: bytes,
+    now: int,
+    ceilings: Mapping[str, CeilingReading],
+    model_fault: str,
+    reused: bool,
+    tenant_zone: str,
+) -> bytes:
+    """Return DecisionInputs, field by field, as the log keeps them."""
     return _encode((astuple(request)[IDS:], record, now, ceilings, model_fault, reused, tenant_zone))
 
 
