@@ -13,7 +13,7 @@ from server.road.clock import ClockGuard
 from server.road.gathering import Part
 from server.road.settings import RoadSettings
 from server.store.connection import Store
-from server.store.partition import CommitBatch, Snapshot, commit, gather
+from server.store.partition import CommitBatch, Snapshot, Written, commit, gather
 from server.store.replicas import Confirmed, UnconfirmedError, confirm_all
 from server.store_watch import StoreWatch
 
@@ -66,8 +66,8 @@ class Exchange:
                 f"what was done may be lost yet: {error}; retry with the same request_id"
             ) from error
 
-    async def commit(self, batches: Sequence[CommitBatch]) -> list[list[str] | Exception]:
-        """Return the answers to each batch, or why it was refused as a whole.
+    async def commit(self, batches: Sequence[CommitBatch]) -> list[Written | Exception]:
+        """Return what each batch came to, or why it was refused as a whole.
 
         Raises:
             CommitUnknownError: Everything may have been written, or nothing.

@@ -39,7 +39,7 @@ from server.road.job import (
 from server.road.reading import read
 from server.road.replays import settle_replays
 from server.road.settings import RoadSettings
-from server.road.settling import settle, settle_answers
+from server.road.settling import settle, settle_written
 from server.road.tally import Tally
 from server.road.waiting import WaitingRoom
 from server.road.work import LeadPlan, LeadWork
@@ -278,11 +278,11 @@ class Road:
                 batches.append(CommitBatch(part.partition, clock, day.name, self._settings.decision_seconds, writes))
                 plans.append(written)
         replies = await self._exchange.commit(batches) if batches else []
-        for written, reply in zip(plans, replies, strict=True):
+        for of_part, reply in zip(plans, replies, strict=True):
             if isinstance(reply, Exception):
-                self._fail([job for lead_plan in written for job, _ in lead_plan.outcomes], reply)
+                self._fail([job for lead_plan in of_part for job, _ in lead_plan.outcomes], reply)
             else:
-                again += settle_answers(written, reply)
+                again += settle_written(of_part, reply)
         return again
 
 

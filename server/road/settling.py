@@ -6,18 +6,19 @@ from server.errors import OverloadedError
 from server.metrics import CONFLICTS, DECISIONS
 from server.road.job import Job
 from server.road.work import LeadPlan
+from server.store.partition import Written
 
 MAX_ATTEMPTS = 200
-REFUSALS = frozenset({"CONFLICT", "LATE", "DUPLICATE", "CEILING"})
 
 
-def settle_answers(written: Sequence[LeadPlan], answers: Sequence[str]) -> list[Job]:
+def settle_written(plans: Sequence[LeadPlan], written: Written) -> list[Job]:
     """Settle the jobs of leads that were written; return those of leads that were refused."""
     again: list[Job] = []
-    DECISIONS.inc(sum(answer.count("-") for answer in answers if answer not in REFUSALS))  # one log id each
-    for lead_plan, answer in zip(written, answers, strict=True):
-        if answer in REFUSALS:
-            CONFLICTS.labels(answer.lower()).inc()
+    DECISIONS.inc(written.decisions)
+    refused = written.refused
+    for place, lead_plan in enumerate(plans):
+        if place in refused:
+            CONFLICTS.labels(refused[place].lower()).inc()
             again += retry(lead_plan)
         else:
             settle(lead_plan)

@@ -18,7 +18,7 @@ from server.store.connection import Store
 from server.store.effects import Effect
 from server.store.keys import CONTACT_SECONDS, Partition
 from server.store.log import pack_entry
-from server.store.replicas import Confirmed, execute
+from server.store.replicas import Confirmed, ask_confirmed
 from server.store.scripts import COMMIT, GATHER
 
 GATHER_SHA = hashlib.sha1(GATHER.encode()).hexdigest()
@@ -59,7 +59,7 @@ class StoredLead(Struct, frozen=True):
 
 
 class Snapshot(NamedTuple):
-    """What was read of one partition, at one instant of the store's clock."""
+    """What was read of one partition, and the instant of the store's clock at which it had been: no record names a later one."""
 
     now: int
     leads: list[StoredLead]
@@ -124,6 +124,13 @@ class CommitBatch(NamedTuple):
     leads: Sequence[LeadWrite]
 
 
+class Written(NamedTuple):
+    """What a commit came to: how many decisions are in the log, and which leads were refused, by their places, with the word for why."""
+
+    decisions: int
+    refused: Mapping[int, str]
+
+
 NEW_LEAD = StoredLead(0, "0-0", b"")
 
 
@@ -136,36 +143,39 @@ def parse_lead(stored: bytes | None) -> StoredLead:
     return StoredLead(int(version), log_id.decode(), record)
 
 
-def _gather_arguments(query: GatherQuery) -> list[Any]:
+def _gather_commands(query: GatherQuery) -> tuple[list[Any], list[Any]]:
+    """Return what reads leads and decisions, and the script that then says which instant it is, and reads all else.
+
+    In this order: were the instant read first, a record could be newer than it. What others write between the two is nobody's loss: the commit
+    refuses a lead that has changed.
+    """
     partition = query.partition
-    keys: list[str] = [partition.log, partition.clock, *map(partition.day, query.days)]
-    arguments: list[Any] = [query.clock, query.tomorrow_at, len(query.ceilings), len(query.lead_ids)]
+    lead, decision = partition.lead(""), partition.decision("")
+    values = ["MGET", *[lead + each for each in query.lead_ids], *[decision + each for each in query.decision_ids]]
+    keys: list[str] = [partition.log, partition.clock, *map(partition.day, query.days), lead, decision]
+    arguments: list[Any] = [query.clock, query.tomorrow_at, len(query.ceilings)]
     for name, rolling_ms, start_at, boundary_at, maximum in query.ceilings:
         keys.append(partition.ceiling(name))
         arguments += (rolling_ms, start_at, boundary_at, maximum)
-    lead, decision = partition.lead(""), partition.decision("")
-    keys += [lead + each for each in query.lead_ids]
-    keys += [decision + each for each in query.decision_ids]
     keys += query.further_keys
-    return [GATHER_SHA, len(keys), *keys, *arguments]
+    return values, ["EVALSHA", GATHER_SHA, len(keys), *keys, *arguments]
 
 
-def _snapshot(query: GatherQuery, reply: list[Any]) -> Snapshot:
-    now, leads, others, readings, leads_today, escalated_today = reply
-    decisions = len(query.decision_ids)
-    further = zip(query.further_keys, others[decisions:], strict=True)
+def _snapshot(query: GatherQuery, values: list[bytes | None], reply: list[Any]) -> Snapshot:
+    now, known, readings, leads_today, escalated_today = reply
+    leads = len(query.lead_ids)
     return Snapshot(
         int(now),
-        [parse_lead(stored) for stored in leads],
-        others[:decisions],
+        [parse_lead(stored) for stored in values[:leads]],
+        values[leads:],
         [(used, int(release) if release else None) for used, release in readings],
         leads_today,
         escalated_today,
-        {key: value for key, value in further if value is not None},
+        {key: value for key, value in zip(query.further_keys, known, strict=True) if value is not None},
     )
 
 
-def _commit_arguments(batch: CommitBatch) -> list[Any]:
+def _commit_command(batch: CommitBatch) -> list[Any]:
     partition = batch.partition
     names = sorted({claim.name for lead in batch.leads for claim in lead.claims})
     index = {name: place for place, name in enumerate(names, 1)}
@@ -182,16 +192,21 @@ def _commit_arguments(batch: CommitBatch) -> list[Any]:
     ]
     written = batch.leads
     decisions = [decision for lead in written for decision in lead.decisions]
+    any_twice = _any_twice([lead.lead_id for lead in written]) or _any_twice([each.decision_id for each in decisions])
     keys += [event.key for lead in written for event in lead.events]
     keys += [effect.key for lead in written for effect in lead.effects]
     seconds = (DAY_COUNTS_SECONDS, EVENT_SECONDS, CONTACT_SECONDS)
     columns = (_of_all(written), _of_some(written, index), _of_decisions(decisions, batch.decision_seconds))
-    everything = (batch.clock, *seconds, len(names), *columns)
+    everything = (batch.clock, *seconds, len(names), any_twice, *columns)
     # The store's unpacker predates MessagePack's type for bytes; both of its texts are bytes to Lua.
     packed = msgpack.packb(everything, use_bin_type=False)
     records = [lead.record for lead in written]
     entries = [pack_entry(decision.decision, decision.hits, decision.inputs) for decision in decisions]
-    return [COMMIT_SHA, len(keys), *keys, packed, *records, *entries]
+    return ["EVALSHA", COMMIT_SHA, len(keys), *keys, packed, *records, *entries]
+
+
+def _any_twice(ids: Sequence[str]) -> bool:
+    return len(set(ids)) < len(ids)
 
 
 def _of_all(leads: Sequence[LeadWrite]) -> tuple[list[Any], ...]:
@@ -234,51 +249,44 @@ async def load_scripts(client: Store) -> None:
     await client.script_load(COMMIT)
 
 
-async def _run(client: Store, calls: Sequence[list[Any]], confirmed: Confirmed | None = None) -> list[Any]:
-    """Return the scripts' replies or errors, from one round trip; scripts the store has forgotten are loaded and run again.
+async def _run(client: Store, commands: Sequence[list[Any]], confirmed: Confirmed | None = None) -> list[Any]:
+    """Return the replies or errors, from one round trip; scripts the store has forgotten are loaded and run again.
 
     NOSCRIPT means that nothing was done, so running such a call again cannot commit twice.
     """
-    replies = await _round_trip(client, calls, confirmed)
+    replies = await ask_confirmed(client, commands, confirmed)
     forgotten = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if forgotten:
         await load_scripts(client)
-        again = await _round_trip(client, [calls[place] for place in forgotten], confirmed)
+        again = await ask_confirmed(client, [commands[place] for place in forgotten], confirmed)
         for place, reply in zip(forgotten, again, strict=True):
             replies[place] = reply
     return replies
 
 
-async def _round_trip(client: Store, calls: Sequence[list[Any]], confirmed: Confirmed | None) -> list[Any]:
-    """Return what the store answered, refusals among it."""
-    if len(calls) == 1 and confirmed is None:  # nearly always, and a pipeline costs the client half as much again
-        try:
-            return [await client.execute_command("EVALSHA", *calls[0])]
-        except ResponseError as refusal:
-            return [refusal]
-    pipeline = client.pipeline(transaction=False)
-    for call in calls:
-        pipeline.execute_command("EVALSHA", *call)
-    return await execute(pipeline, confirmed)
-
-
 async def gather(client: Store, queries: Sequence[GatherQuery]) -> list[Snapshot | ResponseError]:
     """Return one snapshot for each query, or why the store gave none, from one round trip."""
-    replies = await _run(client, [_gather_arguments(query) for query in queries])
-    return [
-        reply if isinstance(reply, ResponseError) else _snapshot(query, reply)
-        for query, reply in zip(queries, replies, strict=True)
-    ]
+    replies = await _run(client, [command for query in queries for command in _gather_commands(query)])
+    found: list[Snapshot | ResponseError] = []
+    for query, values, reply in zip(queries, replies[::2], replies[1::2], strict=True):
+        refusals = [each for each in (values, reply) if isinstance(each, ResponseError)]
+        found.append(refusals[0] if refusals else _snapshot(query, values, reply))
+    return found
 
 
 async def commit(
     client: Store, batches: Sequence[CommitBatch], confirmed: Confirmed | None = None
-) -> list[list[str] | ResponseError]:
-    """Return, for each lead of each batch, its log ids joined by blanks, or the word for why it was refused; or a batch's error.
+) -> list[Written | ResponseError]:
+    """Return what each batch came to, or why it was refused as a whole.
 
     Raises:
         UnconfirmedError: Too few replicas have it; it may be lost with the primary.
 
     """
-    replies = await _run(client, [_commit_arguments(batch) for batch in batches], confirmed)
-    return [reply if isinstance(reply, ResponseError) else [answer.decode() for answer in reply] for reply in replies]
+    replies = await _run(client, [_commit_command(batch) for batch in batches], confirmed)
+    return [reply if isinstance(reply, ResponseError) else _written(reply) for reply in replies]
+
+
+def _written(reply: list[Any]) -> Written:
+    decisions, *refused = reply
+    return Written(decisions, {place - 1: why.decode() for place, why in zip(refused[::2], refused[1::2], strict=True)})

@@ -3,9 +3,10 @@
 Replication is in order: a replica that has a write has all those before it.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from server.store.connection import Store
+from server.store.connection import Command, Store, ask
 from server.store.keys import CONFIRMED_KEY
 
 
@@ -20,14 +21,11 @@ class UnconfirmedError(Exception):
     """Too few replicas have confirmed a write in time."""
 
 
-async def execute(pipeline: Any, confirmed: Confirmed | None) -> list[Any]:
-    """Return a pipeline's replies, refusals among them; raises UnconfirmedError unless enough replicas have what it wrote."""
-    if confirmed is not None:
-        pipeline.execute_command("WAIT", *confirmed)
-    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+async def ask_confirmed(client: Store, commands: Sequence[Command], confirmed: Confirmed | None) -> list[Any]:
+    """Return the store's replies, refusals among them; raises UnconfirmedError unless enough replicas have what was written."""
     if confirmed is None:
-        return replies
-    *replies, having = replies
+        return await ask(client, commands)
+    *replies, having = await ask(client, [*commands, ("WAIT", *confirmed)])
     if isinstance(having, Exception):
         raise having
     if having < confirmed.replicas:
@@ -38,6 +36,5 @@ async def execute(pipeline: Any, confirmed: Confirmed | None) -> list[Any]:
 async def confirm_all(client: Store, confirmed: Confirmed | None) -> None:
     """Return once enough replicas have all that was written so far, by whomever; raises UnconfirmedError."""
     if confirmed is not None:
-        pipeline = client.pipeline(transaction=False)
-        pipeline.set(CONFIRMED_KEY, b"")  # WAIT waits for its own connection's last write
-        await execute(pipeline, confirmed)
+        write = ("SET", CONFIRMED_KEY, b"")  # WAIT waits for its own connection's last write
+        await ask_confirmed(client, [write], confirmed)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from server.retention import forget_decisions
 from server.store.connection import Store, connect
 from server.store.keys import CONTACT_SECONDS, Partition
-from server.store.partition import CommitBatch, DecisionWrite, LeadWrite, commit
+from server.store.partition import CommitBatch, DecisionWrite, LeadWrite, Written, commit
 
 PLAIN = DecisionWrite("plain", bytes(16), b"d", b"v:", b"i")
 CONTACT = replace(PLAIN, decision_id="contact", contacts=True)
@@ -55,9 +55,8 @@ async def test_a_refused_decision_is_not_forgotten_with_those_of_its_batch(clien
     other = replace(LEAD, lead_id="other", decisions=[replace(PLAIN, decision_id="new")])
     await commit(client, [CommitBatch(partition, "store", "20260301", 60, [LEAD])])
     again = replace(LEAD, version=1)
-    (answers,) = await commit(client, [CommitBatch(partition, "store", "20260301", 0, [again, other])])
-    assert not isinstance(answers, Exception)
-    assert answers[0] == "DUPLICATE"
+    (written,) = await commit(client, [CommitBatch(partition, "store", "20260301", 0, [again, other])])
+    assert written == Written(1, {0: "DUPLICATE"})
     await forget_decisions(client, partition)
     assert await kept(client, partition, "plain", "contact", "new") == [True, True, False]
 

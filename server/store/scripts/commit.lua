@@ -9,6 +9,7 @@
 -- ARGV  1 everything but what is large, as one MessagePack array (one argument costs the caller far less than a dozen for each lead):
 --   clock: 'store' or 'manual' · lifetime of the day's counts in seconds · lifetime of an event's key in seconds
 --   · how long contacts count, in seconds · number of ceilings
+--   · whether a lead or a decision comes twice
 --   · of the leads, one array each (a table for each lead would cost twice as much): ids · expected versions · next versions, as text
 --     · numbers of decisions · next reviews in ms, as text (false: none)
 --   · of those leads that have any, by their places: valid until in ms · whether it is their first decision of the day
@@ -17,10 +18,10 @@
 --     an effect is   { command · its arguments after the key }, written with the lead; `server/store/effects.py` explains NEW and FREE
 --   · of all decisions, one array each: ids · request fingerprints · lifetimes of their keys in ms
 --       2… the leads' new records, then the decisions' log entries (large ones would be read twice in the array)
--- Returns for each lead its new log ids, joined by blanks ('' if it had no decisions), or why it was not written:
+-- Returns { how many decisions were written, and of each lead that was not: its place · why }; why is one of
 --   'CONFLICT' (record changed) · 'LATE' (valid no more) · 'DUPLICATE' (request known) · 'CEILING' (used up meanwhile)
 
-local clock, day_seconds, event_seconds, contact_seconds, ceilings, leads, some, decisions = unpack(cmsgpack.unpack(ARGV[1]))
+local clock, day_seconds, event_seconds, contact_seconds, ceilings, any_twice, leads, some, decisions = unpack(cmsgpack.unpack(ARGV[1]))
 local ids, versions, next_versions, decided, reviews = unpack(leads)
 local valid_until, first_today, escalations, claims, events, effects = unpack(some)
 local decision_ids, fingerprints, lifetimes = unpack(decisions)
@@ -80,7 +81,8 @@ local event_at, decision_at = 8 + ceilings, 0
 local effect_at = event_at
 for _, of_lead in pairs(events) do effect_at = effect_at + #of_lead end
 
-local taken = {} -- records and decisions that a lead before this one writes
+-- Records and decisions that a lead before this one writes, where one is named twice at all: noting them costs the store 2 %.
+local taken = any_twice and {}
 
 local function is_there(key)
   return call('EXISTS', key) == 1
@@ -109,11 +111,11 @@ end
 local function checked(l)
   local log_id = last_log_id_of(l)
   -- Also what keeps an event from counting twice: only a write of this lead can have recorded it.
-  if not log_id or taken[record_keys[l]] then return nil, 'CONFLICT' end
+  if not log_id or (taken and taken[record_keys[l]]) then return nil, 'CONFLICT' end
   if valid_until[l] and now >= valid_until[l] then return nil, 'LATE' end
   for d = decision_at + 1, decision_at + decided[l] do
     local key = decision_keys[d]
-    if taken[key] or (known > 0 and is_there(key)) then return nil, 'DUPLICATE' end
+    if (taken and taken[key]) or (known > 0 and is_there(key)) then return nil, 'DUPLICATE' end
   end
   if effects[l] then
     for e, effect in ipairs(effects[l]) do
@@ -149,26 +151,36 @@ local function note(event, key)
   call('SET', key, '', 'EX', event_seconds)
 end
 
+-- Returns a log id of this instant. A number's last digit is looked up: making text of a number costs more than all else that is done with it.
+local DIGITS = {}
+for digit = 0, 9 do DIGITS[digit] = tostring(digit) end
+local up_to_last_digit
+local function new_log_id(sequence)
+  local digit = sequence % 10
+  if digit == 0 or not up_to_last_digit then
+    up_to_last_digit = now_ms .. '-' .. (sequence < 10 and '' or (sequence - digit) / 10)
+  end
+  return up_to_last_digit .. DIGITS[digit]
+end
+
 -- What is written for all leads together: records, reviews, and where decisions lie, each behind its key; and what is written of each decision.
 local new_records, new_reviews, new_places, log_ids, previous = {}, {}, {}, {}, {}
 local recorded, reviewed, placed = 0, 0, 0 -- how long the first three are: Lua would search for their ends
 
--- Writes what others count, and notes the rest; returns the new log ids.
+-- Writes what others count, and notes the rest.
 local function write(l, log_id)
-  local new = ''
   for d = decision_at + 1, decision_at + decided[l] do
     last_sequence = last_sequence + 1
     previous[d] = log_id
-    log_id = now_ms .. '-' .. last_sequence
+    log_id = new_log_id(last_sequence)
     log_ids[d] = log_id
-    new = new == '' and log_id or new .. ' ' .. log_id
     new_places[placed + 1], new_places[placed + 2] = decision_keys[d], fingerprints[d] .. log_id .. ' ' .. ids[l]
     placed = placed + 2
-    taken[decision_keys[d]] = true
+    if taken then taken[decision_keys[d]] = true end
   end
   new_records[recorded + 1], new_records[recorded + 2] = record_keys[l], next_versions[l] .. ' ' .. log_id .. '\n' .. ARGV[1 + l]
   recorded = recorded + 2
-  taken[record_keys[l]] = true
+  if taken then taken[record_keys[l]] = true end
   if reviews[l] then
     new_reviews[reviewed + 1], new_reviews[reviewed + 2] = reviews[l], ids[l]
     reviewed = reviewed + 2
@@ -184,13 +196,16 @@ local function write(l, log_id)
   end
   if first_today[l] then leads_today = leads_today + 1 end
   if escalations[l] then escalated_today = escalated_today + escalations[l][1] end
-  return new
 end
 
-local results = {}
+local answer = { 0 } -- how many decisions were written, then who was refused
 for l = 1, #ids do
   local log_id, refusal = checked(l)
-  results[l] = refusal or write(l, log_id)
+  if refusal then
+    answer[#answer + 1], answer[#answer + 2] = l, refusal
+  else
+    write(l, log_id)
+  end
   decision_at = decision_at + decided[l]
   if events[l] then event_at = event_at + #events[l] end
   if effects[l] then effect_at = effect_at + #effects[l] end
@@ -206,9 +221,12 @@ in_pieces(new_places, function(...) call('MSET', ...) end)
 local lasting = {}
 for d = 1, #decision_ids do
   if log_ids[d] then
-    local alike = lasting[lifetimes[d]] or {}
+    local alike = lasting[lifetimes[d]]
+    if not alike then
+      alike = {}
+      lasting[lifetimes[d]] = alike
+    end
     alike[#alike + 1] = decision_ids[d]
-    lasting[lifetimes[d]] = alike
   end
 end
 for lifetime, alike in pairs(lasting) do
@@ -219,4 +237,5 @@ if leads_today .. ' ' .. escalated_today ~= counts_before then
   call('HSET', KEYS[3], 'leads', leads_today, 'escalated', escalated_today)
   call('EXPIRE', KEYS[3], day_seconds)
 end
-return results
+answer[1] = placed / 2
+return answer

@@ -1,12 +1,15 @@
--- Reads, at one instant, all that a batch of decisions in one partition is made from. Writes nothing,
--- but for a manual clock (development mode), which it may move forward.
+-- Reads, at one instant, what a batch of decisions in one partition is made from, but for leads and decisions: their values the caller reads
+-- right before, as each would be copied four times on its way through here. Writes nothing, but for a manual clock (development mode), which it
+-- may move forward.
 --
--- KEYS  1 log · 2 clock · 3 today's counts · 4 tomorrow's counts · C ceilings · leads… · decisions…
+-- KEYS  1 log · 2 clock · 3 today's counts · 4 tomorrow's counts · 5 what records' keys begin with · 6 what decisions' keys begin with
+--       · C ceilings · further keys… The fifth and sixth are here so that a store that forbids to write any of a kind says so now
 -- ARGV  1 clock: 'store', 'manual', or the instant in ms to move a manual clock to
---       2 the instant in ms at which tomorrow begins · 3 C · 4 number of leads
+--       2 the instant in ms at which tomorrow begins · 3 C
 --       then for each ceiling: rolling length in ms (0: calendar) · window start · next window's start · maximum
--- Returns {now, leads[], decisions[], {used, release instant or ''} for each ceiling, leads decided today, escalated today}
--- Missing values are false (nil to the caller). `now` never lies before the log's newest entry: time does not run backwards.
+-- Returns {now, further[], {used, release instant or ''} for each ceiling, leads decided today, escalated today}
+-- Missing values are false (nil to the caller). `now` never lies before the log's newest entry, and so never before what a record that was read
+-- earlier can tell of: time does not run backwards.
 
 local MOST_VALUES = 4000  -- Lua unpacks no more than 8,000 at once
 
@@ -41,8 +44,8 @@ now = math.max(now, last_log_ms(KEYS[1]))
 local ceilings = tonumber(ARGV[3])
 local readings = {}
 for c = 1, ceilings do
-  local key = KEYS[4 + c]
-  local at = 4 + (c - 1) * 4
+  local key = KEYS[6 + c]
+  local at = 3 + (c - 1) * 4
   local rolling, start, boundary, maximum =
     tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   if rolling > 0 then
@@ -72,9 +75,6 @@ local function values(first, last)
   return found
 end
 
-local last_lead = 4 + ceilings + tonumber(ARGV[4])
-local leads, decisions = values(5 + ceilings, last_lead), values(last_lead + 1, #KEYS)
-
 local today = now >= tonumber(ARGV[2]) and KEYS[4] or KEYS[3]
 local counts = redis.call('HMGET', today, 'leads', 'escalated')
-return { string.format('%.0f', now), leads, decisions, readings, tonumber(counts[1] or '0'), tonumber(counts[2] or '0') }
+return { string.format('%.0f', now), values(7 + ceilings, #KEYS), readings, tonumber(counts[1] or '0'), tonumber(counts[2] or '0') }
