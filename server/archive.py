@@ -14,10 +14,11 @@ from server.road.assess import assess
 from server.road.assessed import NO_REUSE, Model, Reuse, Subject
 from server.road.situation import situation
 from server.road.world import EncodeDecision
+from server.store.commands import last_log_id
 from server.store.connection import Store
+from server.store.entry import LogEntry
 from server.store.keys import Partition, partition_of
-from server.store.log import LogEntry, lead_entries, locate, read_entry
-from server.store.partition import parse_lead
+from server.store.log import lead_entries, locate, read_entry
 from server.store.record import decode_inputs, decode_record
 from server.store.record_layout import DecisionInputs
 from server.worker import Worker
@@ -63,7 +64,7 @@ class Archive:
         """Return a page of a lead's decisions, newest first, and where the next page starts ("": nowhere)."""
         partition = partition_of(tenant, lead_id, self._partitions)
         if start is None:
-            start = parse_lead(await self._client.get(partition.lead(lead_id))).log_id
+            start = last_log_id(await self._client.get(partition.lead(lead_id)))
         entries, following = await lead_entries(self._client, partition, start, count, self._cold.by_log_id)
         return entries, "" if following == "0-0" else following
 

@@ -11,8 +11,9 @@ from server.errors import ReplayUnavailableError, StateUnavailableError
 from server.policies import PolicyShelf
 from server.road.reporting import Located
 from server.store.connection import Store
+from server.store.entry import LogEntry
 from server.store.keys import CONTACT_SECONDS, PARTITIONS, Partition
-from server.store.log import Locator, LogEntry, find_entries, parse_locator
+from server.store.log import Locator, find_entries, parse_locator
 from server.store.outcome_record import Grant
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from server.convert.decision import feed_item, trace_bytes
 from server.feed.item import FeedItem
 from server.policies import PolicyShelf
 from server.road.job import Committed
-from server.store.log import LogEntry
+from server.store.entry import LogEntry
 
 KEPT_TRACES = 8_192  # of some 4 KB
 

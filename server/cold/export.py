@@ -18,8 +18,8 @@ from server.cold.layout import day_of, exported_to, path_of
 from server.cold.table import write_file
 from server.feed.token import order
 from server.store.connection import Store
+from server.store.entry import LogEntry, parse_entry
 from server.store.keys import PARTITIONS, TENANTS_KEY, Partition
-from server.store.log import LogEntry, parse_entry
 
 PAGE = 500
 log = structlog.get_logger()

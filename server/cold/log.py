@@ -7,7 +7,7 @@ from typing import Any
 from server.cold.layout import day_of, files_of
 from server.errors import DecisionNotFoundError
 from server.feed.token import order
-from server.store.log import LogEntry
+from server.store.entry import LogEntry
 
 
 class ColdLog:

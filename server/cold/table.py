@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from keepwell.v1 import decision_pb2
 
 from server.feed.token import order
-from server.store.log import LogEntry
+from server.store.entry import LogEntry
 
 ROWS_A_GROUP = 1_024
 SCHEMA = pa.schema(

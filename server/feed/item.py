@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from server.store.log import LogEntry
+from server.store.entry import LogEntry
 
 
 class FeedItem(NamedTuple):

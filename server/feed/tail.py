@@ -15,8 +15,8 @@ import structlog
 from server.feed.item import FeedItem, MakeItems
 from server.feed.token import Position, order
 from server.store.connection import Store
+from server.store.entry import parse_entry
 from server.store.keys import Partition
-from server.store.log import parse_entry
 from server.turns import take_turns
 
 PAGE = 256

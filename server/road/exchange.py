@@ -12,8 +12,9 @@ from server.errors import CommitUnknownError, StateUnavailableError
 from server.road.clock import ClockGuard
 from server.road.gathering import Part
 from server.road.settings import RoadSettings
+from server.store.batch import CommitBatch, Snapshot, Written
 from server.store.connection import Store
-from server.store.partition import CommitBatch, Snapshot, Written, commit, gather
+from server.store.partition import commit, gather
 from server.store.replicas import Confirmed, UnconfirmedError, confirm_all
 from server.store_watch import StoreWatch
 

@@ -1,4 +1,4 @@
-"""What a batch has to read of one partition, and what the answer says about tenant-wide limits."""
+"""What a batch has to read of one partition, and what the answer says: of its leads, and about tenant-wide limits."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -6,11 +6,12 @@ from typing import NamedTuple, Protocol
 from rules.decision import CeilingReading
 from rules.zones import period
 from server.road.day import day_of
-from server.road.job import Job
 from server.road.tally import Tally
+from server.road.ticket import Job
+from server.road.work import LeadWork
 from server.road.world import Policy
-from server.store.keys import Partition
-from server.store.partition import CeilingQuery, GatherQuery, Snapshot
+from server.store.batch import CeilingQuery, GatherQuery, Snapshot
+from server.store.keys import Partition, partition_number
 
 
 class Shares(Protocol):
@@ -35,6 +36,19 @@ class Part(NamedTuple):
     jobs: list[Job]
 
 
+def by_partition(jobs: Sequence[Job], partitions: int) -> dict[tuple[Partition, str], list[Job]]:
+    """Return a batch's jobs by partition and clock, each one's in their order."""
+    groups: dict[tuple[str, str, int], list[Job]] = {}
+    for job in jobs:
+        key = (job.tenant, job.clock, partition_number(job.lead_id, partitions))
+        group = groups.get(key)
+        if group is None:
+            groups[key] = [job]
+        else:
+            group.append(job)
+    return {(Partition(tenant, number), clock): group for (tenant, clock, number), group in groups.items()}
+
+
 def share(maximum: int, partition: int, partitions: int) -> int:
     """Return one partition's part of a tenant-wide limit; the parts add up to it, so together they cannot exceed it."""
     return maximum // partitions + (partition < maximum % partitions)
@@ -50,16 +64,22 @@ def gather_query(
         window, maximum = ceiling.window, share(ceiling.maximum, partition.number, settings.partitions)
         start, boundary = (0, 0) if window.length_ms else period(window.zone, window.calendar, estimate)
         ceilings.append(CeilingQuery(ceiling.name, window.length_ms, start, boundary, maximum))
-    lead_ids = list(dict.fromkeys(job.lead_id for job in jobs))
-    decisions = (job.request.decision_id for job in jobs if job.request and not job.preview)
-    decision_ids = list(dict.fromkeys(decisions))
-    events = (partition.event(job.event.lead_id, job.event.event_id) for job in jobs if job.event)
-    further = dict.fromkeys(events)
+    lead_ids: dict[str, None] = {}
+    decision_ids: dict[str, None] = {}
+    further: dict[str, None] = {}
     for job in jobs:
-        if job.amendment is not None:
-            further.update(dict.fromkeys(job.amendment.keys(partition)))
+        lead_ids[job.lead_id] = None
+        request, event, amendment = job.request, job.event, job.amendment
+        if request is not None and not job.preview:
+            decision_ids[request.decision_id] = None
+        if event is not None:
+            further[partition.event(event.lead_id, event.event_id)] = None
+        if amendment is not None:
+            further.update(dict.fromkeys(amendment.keys(partition)))
     days = (day.name, day.next_name)
-    return GatherQuery(partition, clock, days, day.next_start_at, ceilings, lead_ids, decision_ids, list(further))
+    return GatherQuery(
+        partition, clock, days, day.next_start_at, ceilings, list(lead_ids), list(decision_ids), list(further)
+    )
 
 
 def tally_of(query: GatherQuery, snapshot: Snapshot) -> Tally:
@@ -69,3 +89,18 @@ def tally_of(query: GatherQuery, snapshot: Snapshot) -> Tally:
         calendar_end = ceiling.boundary_at if not ceiling.rolling_ms and used >= ceiling.maximum else None
         readings[ceiling.name] = CeilingReading(used, ceiling.maximum, release or calendar_end)
     return Tally(readings, snapshot.leads_today, snapshot.escalated_today)
+
+
+def work_of(part: Part, snapshot: Snapshot) -> list[LeadWork]:
+    """Return the leads that are to be planned, each with its jobs and what is stored of it."""
+    stored = dict(zip(part.query.lead_ids, snapshot.leads, strict=True))
+    jobs: dict[str, list[Job]] = {}
+    for job in part.jobs:
+        lead_id = job.lead_id
+        of_lead = jobs.get(lead_id)
+        if of_lead is None:
+            jobs[lead_id] = [job]
+        else:
+            of_lead.append(job)
+    partition, known = part.partition, snapshot.known
+    return [LeadWork(lead_id, stored[lead_id], of_lead, partition, known) for lead_id, of_lead in jobs.items()]

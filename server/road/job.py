@@ -1,6 +1,5 @@
 """What travels down the road, and what comes back: plain values, made from requests by `server.convert`."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -130,76 +129,3 @@ class Amendment(Protocol):
 
 Change = Callable[[LeadRecord, int], LeadRecord]  # (record, now) -> the next record; may raise, then nothing is written
 Outcome = Committed | Reviewed | Changed | Recorded | Amended | Exception
-
-
-class Ticket:
-    """A caller's batch of jobs: its future is done when the last of them is."""
-
-    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.outcomes: list[Outcome | None] = [None] * size
-        self.done: asyncio.Future[None] = loop.create_future()
-        self._left = size
-
-    def settle(self, place: int, outcome: Outcome) -> None:
-        """Note one job's outcome."""
-        self.outcomes[place] = outcome
-        self._left -= 1
-        if self._left == 0 and not self.done.done():
-            self.done.set_result(None)
-
-
-class Job:
-    """One lead's errand: a decision (`request`, or `unread` as yet), an `event`, an `amendment`, a change or a look at it (`change`)."""
-
-    __slots__ = (
-        "amendment",
-        "attempts",
-        "change",
-        "clock",
-        "event",
-        "lead_id",
-        "note",
-        "place",
-        "preview",
-        "request",
-        "tenant",
-        "ticket",
-        "unread",
-    )
-
-    def __init__(
-        self,
-        tenant: str,
-        clock: str,
-        lead_id: str,
-        ticket: Ticket,
-        place: int,
-        asked: DecideInput | Asked | None = None,
-        change: Change | None = None,
-        preview: bool = False,
-        event: EventInput | None = None,
-        amendment: Amendment | None = None,
-        note: "Note | None" = None,
-    ) -> None:
-        self.tenant = tenant
-        self.clock = clock
-        self.lead_id = lead_id
-        self.ticket = ticket
-        self.place = place
-        self.unread = asked if isinstance(asked, Asked) else None
-        self.request = asked if isinstance(asked, DecideInput) else None
-        self.change = change
-        self.preview = preview
-        self.event = event
-        self.amendment = amendment
-        self.note = note
-        self.attempts = 0
-
-    def settle(self, outcome: Outcome) -> None:
-        """Give the job's outcome to whoever waits for it."""
-        if self.note is not None:
-            self.note(self, outcome)
-        self.ticket.settle(self.place, outcome)
-
-
-Note = Callable[[Job, Outcome], None]  # told what became of a job, in a row for a whole batch

@@ -17,7 +17,6 @@ from server.road.job import (
     Committed,
     DecideInput,
     EventInput,
-    Job,
     LastAssessment,
     LeadRecord,
     Outcome,
@@ -28,11 +27,12 @@ from server.road.recording import after_event, check_event, event_request, unset
 from server.road.refusal import REFUSALS, check_attributes, check_time
 from server.road.situation import situation
 from server.road.tally import Tally
+from server.road.ticket import Job
 from server.road.work import LeadPlan, LeadWork
 from server.road.world import World
+from server.store.batch import Claim, DecisionWrite, EventWrite, LeadWrite
 from server.store.effects import Effect, values_of
 from server.store.escalations import effects_of_decision
-from server.store.partition import Claim, DecisionWrite, EventWrite, LeadWrite
 from server.store.record import decode_record, encode_inputs, encode_record
 
 BY_SCHEDULE: Final = Cause.SCHEDULE

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from server.road.job import Job
+from server.road.ticket import Job
 
 
 def read(jobs: Sequence[Job]) -> list[Job]:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from server.errors import DecisionNotFoundError, IdempotencyMismatchError
 from server.road.gathering import Part
-from server.road.job import Committed, Job
+from server.road.job import Committed
+from server.road.ticket import Job
+from server.store.batch import Snapshot
 from server.store.connection import Store
 from server.store.keys import Partition
 from server.store.log import find_entries, parse_locator
-from server.store.partition import Snapshot
 
 
 async def settle_replays(client: Store, gathered: Sequence[tuple[Part, Snapshot]]) -> list[tuple[Part, Snapshot]]:

@@ -22,7 +22,7 @@ from server.road.clock import ClockGuard
 from server.road.compute import plan
 from server.road.day import Day, day_of
 from server.road.exchange import Exchange
-from server.road.gathering import Part, gather_query, tally_of
+from server.road.gathering import Part, by_partition, gather_query, tally_of, work_of
 from server.road.job import (
     Amendment,
     Asked,
@@ -30,23 +30,21 @@ from server.road.job import (
     Changed,
     DecideInput,
     EventInput,
-    Job,
     LeadRecord,
-    Note,
     Outcome,
-    Ticket,
 )
 from server.road.reading import read
 from server.road.replays import settle_replays
 from server.road.settings import RoadSettings
-from server.road.settling import settle, settle_written
+from server.road.settling import settle_unwritten, settle_written
 from server.road.tally import Tally
+from server.road.ticket import Job, Note, Ticket, decision_jobs
 from server.road.waiting import WaitingRoom
-from server.road.work import LeadPlan, LeadWork
+from server.road.work import LeadPlan
 from server.road.world import EncodeDecision, Policy, World
+from server.store.batch import CommitBatch, Snapshot, StoredLead
 from server.store.connection import Store
-from server.store.keys import Partition, partition_number, partition_of
-from server.store.partition import CommitBatch, Snapshot, StoredLead
+from server.store.keys import Partition, partition_of
 from server.store_watch import StoreWatch
 from server.worker import Worker
 
@@ -113,10 +111,7 @@ class Road:
 
         """
         ticket = Ticket(len(asked), asyncio.get_running_loop())
-        jobs = [
-            Job(tenant, clock, each.lead_id, ticket, place, each, preview=preview, note=note)
-            for place, each in enumerate(asked)
-        ]
+        jobs = decision_jobs(tenant, clock, asked, ticket, preview=preview, note=note)
         return await self._travel(jobs, ticket, spare=spare)
 
     async def change(self, tenant: str, clock: str, changes: Sequence[tuple[str, Change]]) -> list[Outcome]:
@@ -218,13 +213,8 @@ class Road:
         return await self._commit(computed)
 
     def _parts(self, jobs: list[Job]) -> list[Part]:
-        groups: dict[tuple[str, int, str], list[Job]] = {}
-        for job in jobs:
-            number = partition_number(job.lead_id, self._settings.partitions)
-            groups.setdefault((job.tenant, number, job.clock), []).append(job)
-        return [
-            self._part(Partition(tenant, number), clock, group) for (tenant, number, clock), group in groups.items()
-        ]
+        groups = by_partition(jobs, self._settings.partitions)
+        return [self._part(partition, clock, group) for (partition, clock), group in groups.items()]
 
     def _part(self, partition: Partition, clock: str, jobs: list[Job]) -> Part:
         policy = self._policy_of(partition.tenant)
@@ -251,29 +241,16 @@ class Road:
             model = self._model_of(tenant)
             reuse = Reuse(model.scorer.version, self._settings.assessment_reuse_seconds * 1_000)
             world = World(tenant, part.policy, model, snapshot.now, day, self._encode, reuse)
-            stored = dict(zip(part.query.lead_ids, snapshot.leads, strict=True))
-            jobs: dict[str, list[Job]] = {}
-            for job in part.jobs:
-                jobs.setdefault(job.lead_id, []).append(job)
-            work = [
-                LeadWork(lead_id, stored[lead_id], group, part.partition, snapshot.known)
-                for lead_id, group in jobs.items()
-            ]
-            tally: Tally = tally_of(part.query, snapshot)
-            computed.append((part, day, plan(world, work, tally)))
+            computed.append((part, day, plan(world, work_of(part, snapshot), tally_of(part.query, snapshot))))
         return computed
 
     async def _commit(self, computed: list[tuple[Part, Day, list[LeadPlan]]]) -> list[Job]:
         batches, plans = [], []
         again: list[Job] = []
         for part, day, lead_plans in computed:
-            for lead_plan in lead_plans:
-                again += lead_plan.again
-                if lead_plan.write is None:
-                    settle(lead_plan)
-            written = [lead_plan for lead_plan in lead_plans if lead_plan.write is not None]
+            written, writes, going_again = settle_unwritten(lead_plans)
+            again += going_again
             if written:
-                writes = [lead_plan.write for lead_plan in written if lead_plan.write is not None]
                 clock = "store" if part.clock == "store" else "manual"
                 batches.append(CommitBatch(part.partition, clock, day.name, self._settings.decision_seconds, writes))
                 plans.append(written)

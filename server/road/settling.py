@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from server.errors import OverloadedError
 from server.metrics import CONFLICTS, DECISIONS
-from server.road.job import Job
+from server.road.ticket import Job
 from server.road.work import LeadPlan
-from server.store.partition import Written
+from server.store.batch import LeadWrite, Written
 
 MAX_ATTEMPTS = 200
 
@@ -23,6 +23,22 @@ def settle_written(plans: Sequence[LeadPlan], written: Written) -> list[Job]:
         else:
             settle(lead_plan)
     return again
+
+
+def settle_unwritten(plans: Sequence[LeadPlan]) -> tuple[list[LeadPlan], list[LeadWrite], list[Job]]:
+    """Settle the jobs of leads that nothing is written of; return the other leads' plans and writes, and the jobs that go again."""
+    to_write: list[LeadPlan] = []
+    writes: list[LeadWrite] = []
+    again: list[Job] = []
+    for lead_plan in plans:
+        again += lead_plan.again
+        write = lead_plan.write
+        if write is None:
+            settle(lead_plan)
+        else:
+            to_write.append(lead_plan)
+            writes.append(write)
+    return to_write, writes, again
 
 
 def settle(lead_plan: LeadPlan) -> None:

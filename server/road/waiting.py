@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from server.errors import OverloadedError
-from server.road.job import Job
 from server.road.settings import RoadSettings
+from server.road.ticket import Job
 
 SPARE_PART = 4
 TICK_SECONDS = 0.001

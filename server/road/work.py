@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from server.road.job import Job, Outcome
+from server.road.job import Outcome
+from server.road.ticket import Job
+from server.store.batch import LeadWrite, StoredLead
 from server.store.keys import Partition
-from server.store.partition import LeadWrite, StoredLead
 
 
 class LeadWork(Struct, frozen=True):

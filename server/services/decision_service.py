@@ -16,8 +16,9 @@ from server.convert.decision import decide_response, mismatches
 from server.convert.portfolio import read_portfolio
 from server.convert.request import input_of
 from server.convert.results import stream_response
-from server.road.job import Asked, Committed, DecideInput, Job, Outcome
+from server.road.job import Asked, Committed, DecideInput, Outcome
 from server.road.road import Road
+from server.road.ticket import Job
 from server.rpc import Context, Handler, error_status
 from server.services.log_page import place_of
 from server.services.store_errors import store_errors

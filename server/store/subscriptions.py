@@ -12,8 +12,8 @@ from redis.exceptions import ResponseError
 
 from server.errors import SubscriptionNotFoundError, SubscriptionQuotaError
 from server.store.connection import Store
+from server.store.entry import LogEntry, unpack_entry
 from server.store.keys import Partition
-from server.store.log import LogEntry, unpack_entry
 from server.store.script import Script
 from server.store.scripts import (
     DELETE_SUBSCRIPTION,

@@ -24,8 +24,8 @@ from keepwell.v1 import outcome_service_pb2 as messages
 
 from server.store.connection import connect
 from server.store.embedded import EmbeddedStore
+from server.store.entry import parse_entry
 from server.store.keys import Partition
-from server.store.log import parse_entry
 from server.store.outcome_record import decode_outcome
 from server.store.record import decode_inputs, decode_record
 from tests.conftest import POLICIES, free_port, start_server

@@ -4,10 +4,11 @@ import pytest
 from msgspec.structs import replace
 from redis.exceptions import DataError, NoPermissionError
 
+from server.store.batch import CommitBatch, DecisionWrite, EventWrite, LeadWrite, Written
 from server.store.connection import connect
 from server.store.effects import remember, remember_new
 from server.store.keys import Partition
-from server.store.partition import CommitBatch, DecisionWrite, EventWrite, LeadWrite, Written, commit
+from server.store.partition import commit
 
 WRITE = LeadWrite("lead", 0, b"record", None, True, 0, 0.05, [], [])
 DECISION = DecisionWrite("known", bytes(16), b"d", b"v:", b"i")

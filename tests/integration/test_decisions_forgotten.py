@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from server.retention import forget_decisions
+from server.store.batch import CommitBatch, DecisionWrite, LeadWrite, Written
 from server.store.connection import Store, connect
 from server.store.keys import CONTACT_SECONDS, Partition
-from server.store.partition import CommitBatch, DecisionWrite, LeadWrite, Written, commit
+from server.store.partition import commit
 
 PLAIN = DecisionWrite("plain", bytes(16), b"d", b"v:", b"i")
 CONTACT = replace(PLAIN, decision_id="contact", contacts=True)

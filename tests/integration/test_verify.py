@@ -11,8 +11,8 @@ from keepwell.v1 import decision_service_pb2_grpc
 from redis import Redis
 
 from server.convert.decision import mismatches
+from server.store.entry import LogEntry, pack_entry, parse_entry
 from server.store.keys import Partition
-from server.store.log import LogEntry, pack_entry, parse_entry
 
 
 class Verifying:

@@ -1,4 +1,4 @@
-from server.store.log import LogEntry, pack_entry, unpack_entry
+from server.store.entry import LogEntry, pack_entry, unpack_entry
 
 ENTRY = LogEntry("2-0", b"decision", b"hits", b"inputs", "1-7")
 

@@ -21,12 +21,13 @@ from server.policies import SHIPPED
 from server.road.assessed import NO_REUSE, Assessed, Model
 from server.road.compute import plan
 from server.road.day import day_of
-from server.road.job import Committed, DecideInput, Job, Ticket
+from server.road.job import Committed, DecideInput
 from server.road.tally import Tally
+from server.road.ticket import Job, Ticket
 from server.road.work import LeadPlan, LeadWork
 from server.road.world import Policy, World
+from server.store.batch import NEW_LEAD
 from server.store.keys import Partition
-from server.store.partition import NEW_LEAD
 
 NOW = 1_772_366_400_000
 

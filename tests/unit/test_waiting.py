@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from server.errors import OverloadedError
-from server.road.job import Job, Ticket
 from server.road.settings import RoadSettings
+from server.road.ticket import Job, Ticket
 from server.road.waiting import WaitingRoom
 
 AN_HOUR_MS = 3_600_000.0
