@@ -21,6 +21,12 @@ interventions:
   critical_risk: [{channel: email, playbook: news}]
 max_interventions: {early_warning: 2}
 """
+TEXT = """
+rules:
+  - name: text
+    when: {all: [{fact: lead.value, gt: 1}]}
+    then: {grant: {channel: sms, playbook: hello}}
+"""
 ONE_A_DAY = "limits: [{name: daily, channel: email, max: 1, window: {rolling: 24h}, when_blocked: defer}]\n"
 
 
@@ -73,13 +79,7 @@ def test_of_more_than_a_limit_allows_enough_have_to_pass() -> None:
 
 
 def test_beside_a_contact_that_is_granted_one_that_is_full_brings_no_earlier_review() -> None:
-    text = """
-rules:
-  - name: text
-    when: {all: [{fact: lead.value, gt: 1}]}
-    then: {grant: {channel: sms, playbook: hello}}
-"""
-    put_off, granted = decided(ONE_A_DAY, MAILED), decided(ONE_A_DAY + text, MAILED)
+    put_off, granted = decided(ONE_A_DAY, MAILED), decided(ONE_A_DAY + TEXT, MAILED)
     assert (put_off.verdict, put_off.next_review_at) == (Verdict.DEFER, NOON + 23 * HOUR)
     assert (granted.verdict, granted.next_review_at) == (Verdict.CONTACT, NOON + 24 * HOUR)
 
@@ -121,15 +121,11 @@ def test_a_contact_is_remembered_for_ninety_days() -> None:
 
 def test_a_decision_holds_until_the_first_of_its_channels_closes() -> None:
     quiet = """
-rules:
-  - name: text
-    when: {all: [{fact: lead.value, gt: 1}]}
-    then: {grant: {channel: sms, playbook: hello}}
 quiet_hours:
   - {channels: [%s], local: "15:00-16:00", when_blocked: defer}
   - {channels: [%s], local: "18:00-19:00", when_blocked: defer}
 """
-    rulings = [ruled(quiet % channels) for channels in (("email", "sms"), ("sms", "email"), ("email", "push"))]
+    rulings = [ruled(TEXT + quiet % channels) for channels in (("email", "sms"), ("sms", "email"), ("email", "push"))]
     assert [len(ruling.decision.interventions) for ruling in rulings] == [2, 2, 2]
     assert [ruling.holds_until for ruling in rulings] == [NOON + 2 * HOUR] * 3
 
