@@ -12,6 +12,7 @@ from keepwell.v1 import decision_service_pb2
 
 from server.convert.checks import is_identifier
 from server.convert.columns import told_by
+from server.convert.pieces import SHORT
 from server.convert.request import Told, decide_input, input_of
 from server.convert.sealed import REQUEST, parse
 from server.errors import FieldViolation, InvalidFieldsError
@@ -21,7 +22,6 @@ MOST_REQUESTS: Final = 1_024
 REQUEST_ID: Final = 0x0A  # tags of a request's fields
 LEAD_ID: Final = 0x12
 FEATURES: Final = 0x1A
-SHORT: Final = 0x80  # lengths below it take one byte, and those below its square two
 # The id of a request, its lead's, the bytes of its features, and the message, features sealed, unless there is nothing else in it.
 Opened = tuple[str, str, bytes, Any]
 
@@ -56,7 +56,7 @@ def _field(message: bytes, at: int, tag: int) -> tuple[int, int]:
     if content > whole or message[at] != tag:
         return at, at
     length = message[at + 1]
-    if length >= SHORT:
+    if length >= SHORT:  # two bytes, or more, which no sound request needs
         if content == whole or message[content] >= SHORT:
             return at, at
         length += (message[content] - 1) * SHORT
