@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from model.fallback import FallbackScorer
 from rules.compiler import compile_policy
 from rules.decide import Decider
-from rules.decision import Decision
+from rules.decision import CeilingReading, Decision
 from rules.engine import EngineFaultError, RuleEngine
 from rules.lead import Consent, LeadState
 from rules.source import read_policy
@@ -44,6 +44,22 @@ def job(lead_id: str, loop: asyncio.AbstractEventLoop, *, preview: bool) -> Job:
     return made
 
 
+CALLS = """
+schema: keepwell.policy/v1
+name: calls
+interventions:
+  early_warning: [{channel: email, playbook: news}]
+  active_risk: [{channel: sms, playbook: offer}, {channel: phone, playbook: call}]
+  critical_risk: [{channel: phone, playbook: call}]
+max_interventions: {active_risk: 2}
+limits: [{name: calls, scope: tenant, channel: phone, max: 5, window: {calendar: day, time_zone: tenant}}]
+quiet_hours:
+  - {channels: [sms], local: "15:00-16:00", when_blocked: defer}
+  - {channels: [phone], local: "18:00-19:00", when_blocked: defer}
+unknown_time_zone: tenant
+"""
+
+
 def failed_jobs() -> float:
     return REGISTRY.get_sample_value("keepwell_failed_jobs_total") or 0.0
 
@@ -64,10 +80,10 @@ def planned(*lead_ids: str, tally: Tally, preview: bool = False) -> list[LeadPla
         loop.close()
 
 
-def planned_jobs(jobs: dict[str, list[Job]], tally: Tally) -> list[LeadPlan]:
-    decider = Decider(compile_policy(read_policy(SHIPPED.read_text()), "v"))
+def planned_jobs(jobs: dict[str, list[Job]], tally: Tally, policy: str = SHIPPED.read_text()) -> list[LeadPlan]:
+    decider = Decider(compile_policy(read_policy(policy), "v"))
     world = World(
-        "t", Policy("p", "v", "", decider, (), 0.05), Model(FallbackScorer()), NOW, day_of(NOW, "UTC"),
+        "t", Policy("p", "v", "", decider, decider.policy.ceilings, 0.05), Model(FallbackScorer()), NOW, day_of(NOW, "UTC"),
         encode_all_but_bad, NO_REUSE,
     )  # fmt: skip
     try:
@@ -110,6 +126,23 @@ def test_a_fault_in_any_step_fails_one_job_and_the_leads_others_go_again(
     assert [(of, type(outcome)) for of, outcome in plans[1].outcomes] == [(bad, error)]
     assert plans[1].again == [other]
     assert failed_jobs() == failed_before + 1
+
+
+def test_two_decisions_of_a_lead_claim_what_both_take_and_hold_until_the_first_of_them_ends() -> None:
+    loop = asyncio.new_event_loop()
+    jobs = [job("lead", loop, preview=False) for _ in range(2)]
+    for place, probability in enumerate((0.7, 0.9)):
+        request = jobs[place].request
+        assert request is not None
+        jobs[place].request = replace(request, decision_id=f"d{place}", churn_probability=probability)
+    tally = Tally({"calls": CeilingReading(1, 5, None)}, 0, 0)
+    (lead,) = planned_jobs({"lead": jobs}, tally, CALLS)
+    loop.close()
+    assert lead.write is not None
+    assert [written.contacts for written in lead.write.decisions] == [True, True]
+    assert [(claim.name, claim.amount, claim.maximum) for claim in lead.write.claims] == [("calls", 2, 5)]
+    assert lead.write.valid_until == NOW + 3 * 3_600_000
+    assert tally.readings["calls"].used == 3
 
 
 def test_a_record_that_cannot_be_written_fails_alone() -> None:
