@@ -1,3 +1,4 @@
+import asyncio
 import uuid
 
 import pytest
@@ -5,7 +6,7 @@ from msgspec.structs import replace
 from redis.exceptions import DataError, NoPermissionError
 
 from server.store.batch import CommitBatch, DecisionWrite, EventWrite, LeadWrite, Written
-from server.store.connection import connect
+from server.store.connection import ask, connect
 from server.store.effects import remember, remember_new
 from server.store.keys import Partition
 from server.store.partition import commit
@@ -145,3 +146,19 @@ async def test_a_command_that_cannot_be_written_is_refused_and_the_next_one_goes
         "maxmemory-policy": "noeviction"
     }
     await connections.aclose()
+
+
+async def test_a_call_that_is_cut_off_leaves_no_reply_for_the_next_one(store_url: str, tenant: str) -> None:
+    connections, others = connect(store_url, timeout_seconds=5), connect(store_url, timeout_seconds=5)
+    cut_off = asyncio.create_task(ask(connections.commit, [("BLPOP", tenant, 0)]))
+    while "blpop" not in [each["cmd"] for each in await others.commit.client_list()]:
+        pass  # until the store has it
+    cut_off.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cut_off
+    await others.commit.rpush(tenant, "of the first")
+    pong, refusal = await ask(connections.commit, [("PING",), ("GET", tenant)])
+    assert pong == b"PONG"
+    assert str(refusal).startswith("WRONGTYPE")
+    await connections.aclose()
+    await others.aclose()

@@ -28,6 +28,7 @@ from server.road.work import LeadPlan, LeadWork
 from server.road.world import Policy, World
 from server.store.batch import NEW_LEAD
 from server.store.keys import Partition
+from server.store.record import decode_record
 
 NOW = 1_772_366_400_000
 
@@ -143,6 +144,20 @@ def test_two_decisions_of_a_lead_claim_what_both_take_and_hold_until_the_first_o
     assert [(claim.name, claim.amount, claim.maximum) for claim in lead.write.claims] == [("calls", 2, 5)]
     assert lead.write.valid_until == NOW + 3 * 3_600_000
     assert tally.readings["calls"].used == 3
+
+
+@pytest.mark.parametrize(("probability", "stands"), [(0.7, False), (0.2, True)])
+def test_an_assessment_stands_until_a_contact_changes_what_a_model_sees(probability: float, stands: bool) -> None:
+    loop = asyncio.new_event_loop()
+    asking = job("lead", loop, preview=False)
+    loop.close()
+    assert asking.request is not None
+    asking.request = replace(asking.request, churn_probability=probability)
+    (lead,) = planned_jobs({"lead": [asking]}, Tally({"calls": CeilingReading(1, 5, None)}, 0, 0), CALLS)
+    assert lead.write is not None
+    last = decode_record(lead.write.record).assessment
+    assert last is not None
+    assert (last.churn_probability, last.stands) == (probability, stands)
 
 
 def test_a_record_that_cannot_be_written_fails_alone() -> None:
