@@ -133,7 +133,7 @@ def numbers_row(given: Mapping[str, float]) -> tuple[bytes, dict[str, str]]:
     for name in given:
         number, known = given[name], _RANGES.get(name)
         if known is not None and known[1] <= number <= known[2]:  # False for NaN, too
-            row[known[0]] = number
+            row[known[0]] = number + 0.0  # which makes 0.0 of -0.0: one row for equal numbers
             if known[0] >= end:
                 end = known[0] + 1
         else:
@@ -152,7 +152,7 @@ def rows_at(places: Sequence[int], numbers: FloatArray) -> list[bytes]:
     """Return one row a lead, as `numbers_row` does; `numbers` has shape (n, k), of the features at `places`, all of them known."""
     width = max(places) + 1
     matrix = np.full((len(numbers), width), np.nan, "<f8")
-    matrix[:, places] = numbers
+    matrix[:, places] = numbers + 0.0  # as there
     data, size = matrix.tobytes(), width * matrix.itemsize
     return [data[start : start + size] for start in range(0, len(data), size)]
 

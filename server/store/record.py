@@ -1,7 +1,8 @@
-"""The store's records as bytes, and back. With `activity_record.py`, all that knows how a lead and a decision's inputs lie in the store.
+"""The store's records as bytes, and back: all that knows how a lead and a decision's inputs lie in the store, with two modules beside it.
 
-Both are MessagePack arrays of the core's own values; contacts, of which there are many, and days of activity are packed more tightly.
-A value's fields are taken from it all at once: compiled, `astuple` costs what reading three of them does.
+Both are MessagePack arrays of the core's own values; of those that there are many of, numbers (`number_row.py`), contacts and days of activity
+(`activity_record.py`) are packed more tightly. A value's fields are taken from it all at once: compiled, `astuple` costs what reading three of
+them does.
 """
 
 import re
@@ -18,6 +19,7 @@ from rules.decision import CeilingReading
 from rules.lead import Contact, LeadState
 from server.road.job import DecideInput, LastAssessment, LeadRecord
 from server.store.activity_record import activity_of, packed_activity
+from server.store.number_row import packed_numbers, row_of
 from server.store.record_layout import IDS, DecisionInputs, StoredAssessment, StoredInputs, StoredRecord, StoredState
 
 EMPTY: Final = LeadRecord()
@@ -84,7 +86,7 @@ def encode_record(record: LeadRecord) -> bytes:
     return _encode(
         (
             None if profile is NO_PROFILE or profile == NO_PROFILE else profile,
-            numeric,
+            packed_numbers(numeric),
             categories,
             as_of,
             _packed_state(state),
@@ -102,7 +104,7 @@ def decode_record(data: bytes) -> LeadRecord:
     profile, numeric, categories, as_of, state, last, activity, activity_at = astuple(_decode_record(data))
     return LeadRecord(
         NO_PROFILE if profile is None else profile,
-        numeric,
+        row_of(numeric),
         _all_categories(categories),
         as_of,
         _state(state),

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.features import NUMERIC, matrix_of, numbers_row, rows_of
+from model.features import NUMERIC, matrix_of, numbers_row, rows_at, rows_of
 
 NAN = float("nan")
 LAST = len(NUMERIC) - 1
@@ -25,6 +25,13 @@ def test_numbers_given_by_name_make_the_same_row_in_any_order() -> None:
         row, faults = numbers_row(dict.fromkeys(names, 3.0))
         assert (len(row), faults) == (17 * 8, {})
         assert matrix_of([row])[0, [3, 16]].tolist() == [3.0, 3.0]
+
+
+def test_zero_is_the_same_number_whatever_its_sign() -> None:
+    assert numbers_row({"velocity_7": -0.0}) == numbers_row({"velocity_7": 0.0})
+    assert (
+        rows_at([1, 0], np.array([[-0.0, 2.0]])) == rows_at([1, 0], np.array([[0.0, 2.0]])) == [pack("<dd", 2.0, 0.0)]
+    )
 
 
 @given(st.lists(st.lists(st.just(NAN) | st.floats(0, 7), max_size=len(NUMERIC)), min_size=1))

@@ -1,3 +1,5 @@
+import math
+from array import array
 from typing import Any
 
 import msgpack
@@ -69,7 +71,12 @@ def test_the_order_of_the_fields_is_the_one_that_stores_hold() -> None:
         encode_record(RECORD), strict_map_key=False
     )
     assert profile == ["Europe/Berlin", "", "", 1.5, "", "", "", "", {"a": "b"}, {"email": "x@example.org"}]
-    assert (numeric, categories, as_of, activity_at) == (NUMBERS[:40], ["portal", "", "NY"], NOW - 1, NOW - 2)
+    assert (numeric, categories, as_of, activity_at) == (
+        [0, None, None, None, 3],
+        ["portal", "", "NY"],
+        NOW - 1,
+        NOW - 2,
+    )
     assert state[:3] == [3, NOW - 5, NOW - 4]
     assert state[3].hex() == "00b2c8d99a01000001ffffffff00000000000a45a99c0100000701000000ffffffff"
     escalation = ["e", 2, "director", NOW, NOW + 1, 3, 60_000, "", 1, "r", ["a", "b"], "", None, "", None, 0]
@@ -102,7 +109,7 @@ def test_an_estimate_and_its_reason_come_back(kept: PackedEstimate, estimate: Es
 def test_what_an_older_record_lacks_takes_its_default() -> None:
     older: list[Any] = msgpack.unpackb(encode_record(RECORD), strict_map_key=False)
     older[0] = older[0][:1]
-    older[1] = older[1][:8]
+    older[1] = NUMBERS[:8]
     older[2] = older[2][:1]
     older[4] = older[4][:-3]
     older[4][7] = older[4][7][:5]
@@ -124,11 +131,19 @@ def test_an_assessment_of_another_kind_or_time_comes_back_too() -> None:
     assert decode_record(encode_record(replace(RECORD, assessment=last))).assessment == last
 
 
-@given(st.lists(st.none() | st.floats(0, 7), max_size=len(NUMERIC)))
+@given(st.lists(st.none() | st.floats(-1e12, 1e12) | st.integers(-(10**12), 10**12), max_size=len(NUMERIC)))
 def test_numbers_come_back_whatever_is_known_of_them(known: list[float | None]) -> None:
-    given = {NUMERIC[place].name: number for place, number in enumerate(known) if number is not None}
-    numbers = numbers_row({name: min(number, 1.0) for name, number in given.items()})[0] if given else b""
+    numbers = array("d", [math.nan if number is None else number + 0.0 for number in known]).tobytes()
     assert decode_record(encode_record(replace(RECORD, numeric=numbers))).numeric == numbers
+
+
+def test_whole_numbers_take_as_little_as_they_need() -> None:
+    def taken(number: float) -> int:
+        return len(encode_record(LeadRecord(numeric=array("d", [0.0, number]).tobytes())))
+
+    least = taken(0.0)
+    sizes = [taken(number) - least for number in (-32.0, 127.0, -33.0, 255.0, 4_095.0, 4_096.0, 0.5, math.nan)]
+    assert sizes == [0, 0, 1, 1, 2, 8, 8, 0]
 
 
 @given(
