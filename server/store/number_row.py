@@ -1,7 +1,6 @@
 """A lead's numbers for its record, and back: most are small and whole, and MessagePack writes those as one byte instead of eight."""
 
 from array import array
-from collections.abc import Sequence
 from typing import Any, Final
 
 UNKNOWN: Final = float("nan")
@@ -10,17 +9,13 @@ WHOLE: Final = {
 }  # looked up in a third of the time of is_integer() and int()
 
 
-def packed_numbers(row: bytes) -> bytes | tuple[float | None, ...]:
-    """Return what the store keeps of a row (float64, NaN is unknown): small whole numbers as such, None where unknown; no bytes for none."""
-    if not row:
-        return row
+def packed_numbers(row: bytes) -> tuple[float | None, ...]:
+    """Return what the store keeps of a row (float64, NaN is unknown): small whole numbers as such, None where unknown."""
     return tuple([WHOLE.get(each, each) if each == each else None for each in array("d", row)])  # noqa: PLR0124 (NaN)
 
 
-def row_of(packed: bytes | Sequence[Any]) -> bytes:
-    """Return the row that `packed_numbers` packed; an older record has it as it is."""
-    if isinstance(packed, bytes):
-        return packed
+def row_of(packed: Any) -> bytes:
+    """Return the row that `packed_numbers` packed; `packed` may be a row itself, as in an older record."""
     try:
         return array("d", packed).tobytes()
     except TypeError:  # some are unknown

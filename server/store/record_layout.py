@@ -60,7 +60,7 @@ class StoredRecord(Struct, array_like=True):
     """A LeadRecord as it lies in the store."""
 
     profile: LeadProfile | None
-    numeric: bytes | tuple[float | None, ...]  # bytes: none, or an older record's
+    numeric: tuple[float | None, ...] | bytes  # bytes: an older record's row
     categories: tuple[str, ...]
     features_as_of: int | None
     state: StoredState
