@@ -1,4 +1,4 @@
-"""The answer to a message of a stream: its results as bytes, one behind the other, as a DecideStreamResponse holds them."""
+"""The answers to a message of a stream: its results as bytes, one behind the other, as a DecideStreamResponse holds them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -10,34 +10,45 @@ from server.convert.pieces import embedded, head
 from server.road.job import Committed, Outcome
 
 REPLAYED: Final = b"\x20\x01"
+# A client takes 4 MB unless it is told otherwise, and 1,024 decisions may be more. A result that is larger alone goes alone.
+MOST_BYTES: Final = 2_000_000
 
 
-class Response(NamedTuple):
-    """A DecideStreamResponse, and how many of its results are refusals."""
+class Answers(NamedTuple):
+    """DecideStreamResponses, one at least, and how many of their results are refusals."""
 
-    data: bytes
+    messages: list[bytes]
     refused: int
 
 
-def stream_response(
+def stream_responses(
     request_ids: Sequence[str],
     outcomes: Sequence[Outcome],
     traces: Mapping[bytes, bytes | Exception],
     status_of: Callable[[Exception], Status],
-) -> Response:
+) -> Answers:
     """Return what a stream's message is answered with; a decision whose trace is not at hand is refused for that reason."""
+    messages: list[bytes] = []
     parts: list[bytes] = []  # joined at the end: each decision is copied once
-    refused = 0
+    size = refused = 0
     for request_id, outcome in zip(request_ids, outcomes, strict=True):
         trace = traces[outcome.hits] if isinstance(outcome, Committed) else outcome
         if isinstance(outcome, Committed) and isinstance(trace, bytes):
             decision, tail = outcome.decision, REPLAYED if outcome.replayed else b""
-            length = len(decision) + len(trace)
-            opening = embedded(1, request_id.encode()) + head(2, length)
-            parts += (head(1, len(opening) + length + len(tail)), opening, decision, trace, tail)
+            opening = embedded(1, request_id.encode()) + head(2, len(decision) + len(trace))
+            length = len(opening) + len(decision) + len(trace) + len(tail)
+            result: tuple[bytes, ...] = (head(1, length), opening, decision, trace, tail)
+            length += len(result[0])
         else:
             error = trace if isinstance(trace, Exception) else TypeError(trace)
-            result = decision_service_pb2.DecideStreamResult(request_id=request_id, error=status_of(error))
-            parts.append(embedded(1, result.SerializeToString()))
+            refusal = decision_service_pb2.DecideStreamResult(request_id=request_id, error=status_of(error))
+            result = (embedded(1, refusal.SerializeToString()),)
+            length = len(result[0])
             refused += 1
-    return Response(b"".join(parts), refused)
+        size += length
+        if size > MOST_BYTES and parts:
+            messages.append(b"".join(parts))
+            parts, size = [], length
+        parts += result
+    messages.append(b"".join(parts))
+    return Answers(messages, refused)

@@ -15,7 +15,7 @@ from server.convert.checks import Checker
 from server.convert.decision import decide_response, mismatches
 from server.convert.portfolio import read_portfolio
 from server.convert.request import input_of
-from server.convert.results import stream_response
+from server.convert.results import stream_responses
 from server.road.job import Asked, Committed, DecideInput, Outcome
 from server.road.road import Road
 from server.road.ticket import Job
@@ -76,16 +76,16 @@ class DecisionService:
             requests, context, STREAM_MESSAGES_IN_FLIGHT, lambda message: self._results(list(message.requests), caller)
         )
 
-    async def _results(self, requests: Sequence[Any], caller: Caller) -> bytes:
-        """Return one DecideStreamResponse with the results of one message, whose requests are sealed: `convert/sealed.py`."""
+    async def _results(self, requests: Sequence[Any], caller: Caller) -> list[bytes]:
+        """Return DecideStreamResponses with the results of one message, whose requests are sealed: `convert/sealed.py`."""
         read = read_portfolio(caller.tenant, requests)
         outcomes = await self._outcomes([asked for _, asked in read], caller)
         hits = {outcome.hits for outcome in outcomes if isinstance(outcome, Committed)}
         traces = {each: self._traces.kept(each) or await self._trace(caller.tenant, each) for each in hits}
         status_of = partial(error_status, caller=caller.correlation_id)
-        response = stream_response([request_id for request_id, _ in read], outcomes, traces, status_of)
-        log.info("decided_batch", requests=len(read), refused=response.refused)
-        return response.data
+        answers = stream_responses([request_id for request_id, _ in read], outcomes, traces, status_of)
+        log.info("decided_batch", requests=len(read), refused=answers.refused)
+        return answers.messages
 
     async def _outcomes(self, asked: Sequence[DecideInput | Exception], caller: Caller) -> list[Outcome]:
         """Return one outcome a request; what is wrong with one is its outcome."""

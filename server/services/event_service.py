@@ -49,9 +49,9 @@ class EventIntake:
 
     async def stream_events(self, events: AsyncIterator[lead_pb2.LeadEvent], caller: Caller, context: Context) -> None:
         """Record events as they come."""
-        await answer_each(events, context, STREAM_IN_FLIGHT, lambda event: self._ack(event, caller))
+        await answer_each(events, context, STREAM_IN_FLIGHT, lambda event: self._acks(event, caller))
 
-    async def _ack(self, event: lead_pb2.LeadEvent, caller: Caller) -> messages.EventAck:
+    async def _acks(self, event: lead_pb2.LeadEvent, caller: Caller) -> list[messages.EventAck]:
         ack = messages.EventAck(event_id=event.event_id, lead_id=event.lead_id)
         try:
             checked = event_of("", event, self._types.of(caller.tenant))
@@ -63,7 +63,7 @@ class EventIntake:
             ack.duplicate = outcome.duplicate
         else:
             ack.error.CopyFrom(_status(outcome))
-        return ack
+        return [ack]
 
 
 def _checked(

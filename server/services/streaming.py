@@ -1,7 +1,7 @@
-"""How a stream of requests is answered: one answer for each, in any order."""
+"""How a stream of requests is answered: each by itself, in any order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from server.rpc import Answer, Context
@@ -13,9 +13,9 @@ async def answer_each(
     requests: AsyncIterator[Request],
     context: Context,
     in_flight: int,
-    answer: Callable[[Request], Awaitable[Answer]],
+    answer: Callable[[Request], Awaitable[Sequence[Answer]]],
 ) -> None:
-    """Write an answer for each request; a bounded number is in flight, and reading waits for them.
+    """Write the answers to each request; a bounded number of requests is in flight, and reading waits for them.
 
     What reading, answering or writing raises ends all of it, and is raised as it is: the call's status is chosen by it.
     """
@@ -24,9 +24,10 @@ async def answer_each(
 
     async def run(request: Request) -> None:
         try:
-            answered = await answer(request)
+            answers = await answer(request)
             async with writing:
-                await context.write(answered)
+                for each in answers:
+                    await context.write(each)
         finally:
             room.release()
 

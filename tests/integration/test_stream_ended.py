@@ -23,9 +23,9 @@ DECISIONS = decision_service_pb2.DESCRIPTOR.services_by_name["DecisionService"]
 async def test_bytes_that_are_no_message_end_a_stream_whose_first_answer_is_being_written() -> None:
     writing = asyncio.Event()
 
-    async def answer(_request: Message) -> bytes:
+    async def answer(_request: Message) -> list[bytes]:
         writing.set()
-        return bytes(20_000_000)  # takes a while, as the caller has to make room
+        return [bytes(20_000_000)]  # takes a while, as the caller has to make room
 
     async def handler(messages: AsyncIterator[Message], _caller: Caller, context: Context) -> None:
         await answer_each(messages, context, 2, answer)

@@ -28,7 +28,7 @@ async def damaged() -> AsyncIterator[str]:
 
 
 async def test_what_answering_raises_is_raised_as_it_is() -> None:
-    async def answer(request: str) -> bytes:
+    async def answer(request: str) -> list[bytes]:
         raise StateUnavailableError(request)
 
     with pytest.raises(StateUnavailableError, match="first"):
@@ -36,7 +36,7 @@ async def test_what_answering_raises_is_raised_as_it_is() -> None:
 
 
 async def test_what_reading_raises_is_raised_as_it_is() -> None:
-    async def answer(request: str) -> bytes:
+    async def answer(request: str) -> list[bytes]:
         raise StateUnavailableError(request)
 
     with pytest.raises(MalformedRequestError):

@@ -82,7 +82,7 @@ class DecisionServiceServicer(object):
 
     def DecideStream(self, request_iterator, context):
         """A portfolio: up to 1,024 requests a message. One bad item never ends the stream or its message. The order of the answers is free:
-        match them by request_id.
+        match them by request_id. A message's answers come in several when they take more than 2 MB, since clients take 4 MB unless told otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

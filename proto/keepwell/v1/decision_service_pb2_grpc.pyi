@@ -35,7 +35,7 @@ class DecisionServiceStub:
         keepwell.v1.decision_service_pb2.DecideStreamResponse,
     ]
     """A portfolio: up to 1,024 requests a message. One bad item never ends the stream or its message. The order of the answers is free:
-    match them by request_id.
+    match them by request_id. A message's answers come in several when they take more than 2 MB, since clients take 4 MB unless told otherwise.
     """
 
     Preview: grpc.UnaryUnaryMultiCallable[
@@ -78,7 +78,7 @@ class DecisionServiceAsyncStub:
         keepwell.v1.decision_service_pb2.DecideStreamResponse,
     ]
     """A portfolio: up to 1,024 requests a message. One bad item never ends the stream or its message. The order of the answers is free:
-    match them by request_id.
+    match them by request_id. A message's answers come in several when they take more than 2 MB, since clients take 4 MB unless told otherwise.
     """
 
     Preview: grpc.aio.UnaryUnaryMultiCallable[
@@ -125,7 +125,7 @@ class DecisionServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[keepwell.v1.decision_service_pb2.DecideStreamResponse], collections.abc.AsyncIterator[keepwell.v1.decision_service_pb2.DecideStreamResponse]]:
         """A portfolio: up to 1,024 requests a message. One bad item never ends the stream or its message. The order of the answers is free:
-        match them by request_id.
+        match them by request_id. A message's answers come in several when they take more than 2 MB, since clients take 4 MB unless told otherwise.
         """
 
     @abc.abstractmethod
