@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 from server.errors import SubscriptionNotFoundError
-from server.feed.item import FeedFilter, FeedItem, MakeItems
+from server.feed.item import FeedFilter, FeedItem, MakeItems, fitting
 from server.feed.tail import Follower
 from server.metrics import DELIVERIES
 from server.store.connection import Store
@@ -40,6 +40,14 @@ class Handout(NamedTuple):
     epoch: int
     items: list[tuple[int, FeedItem]]
     gap: Gap | None
+
+
+def _handouts(epoch: int, items: list[tuple[int, FeedItem]], gap: Gap | None) -> Iterator[Handout]:
+    """Yield what was taken, as much a message as fits into one; the gap goes first."""
+    while items or gap is not None:
+        fits = fitting([item for _, item in items])
+        yield Handout(epoch, items[:fits], gap)
+        items, gap = items[fits:], None
 
 
 class Share:
@@ -138,10 +146,9 @@ class Consumer:
                 if taken is None:
                     await self._follow_seek()
                     continue
-                items = await self._pass(taken.handed)
-                if items or taken.gap is not None:
-                    yield Handout(self._subscription.epoch, items, taken.gap)
-                elif not taken.handed:
+                for handout in _handouts(self._subscription.epoch, await self._pass(taken.handed), taken.gap):
+                    yield handout
+                if not taken.handed and taken.gap is None:
                     await self._wait()
         finally:
             for wakes in (self._follower.wakes, self._share.wakes):

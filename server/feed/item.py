@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from server.store.entry import LogEntry
 
+MESSAGE_BYTES = 2_000_000  # a client takes 4 MB unless it is told otherwise; a policy of many rules has long traces
+
 
 class FeedItem(NamedTuple):
     """A decision in the feed; `field` is its bytes as a field of the message that carries many."""
@@ -36,6 +38,16 @@ class FeedFilter(NamedTuple):
             and (not self.lead_ids or item.lead_id in self.lead_ids)
             and (not self.escalations_only or item.escalated)
         )
+
+
+def fitting(items: Sequence[FeedItem]) -> int:
+    """Return how many of the first items go into one message: as many as `MESSAGE_BYTES` hold, and one at least."""
+    size = 0
+    for count, item in enumerate(items):
+        size += len(item.field)
+        if size > MESSAGE_BYTES and count:
+            return count
+    return len(items)
 
 
 MakeItems = Callable[[str, Sequence[LogEntry]], Awaitable[list[FeedItem]]]

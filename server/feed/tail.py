@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from server.feed.item import FeedItem, MakeItems
+from server.feed.item import FeedItem, MakeItems, fitting
 from server.feed.token import Position, order
 from server.store.connection import Store
 from server.store.entry import parse_entry
@@ -64,9 +64,10 @@ class Follower:
         return self.head - len(self._window)
 
     def since(self, count: int) -> list[tuple[int, FeedItem]]:
-        """Return up to a page of items from a count on, each with its partition's place; the count must not be below `base`."""
+        """Return a message's items from a count on, each with its partition's place; the count must not be below `base`."""
         start = count - self.base
-        return list(islice(self._window, start, start + PAGE))
+        page = list(islice(self._window, start, start + PAGE))
+        return page[: fitting([item for _, item in page])]
 
     def count_at(self, position: Position) -> int | None:
         """Return the count of the first item after a position; None when the window does not reach back so far."""
@@ -150,14 +151,15 @@ def is_expired(position: Position, trimmed: Position) -> bool:
 async def read_page(
     client: Store, tenant: str, partitions: Sequence[Partition], position: Position, make_items: MakeItems
 ) -> tuple[list[FeedItem], Position]:
-    """Return the next items after a position, at most a page a partition, and the position after them."""
+    """Return the next items after a position, at most a message's a partition, and the position after them."""
     pipeline = client.pipeline(transaction=False)
     for partition, log_id in zip(partitions, position, strict=True):
         pipeline.xrange(partition.log, min=f"({log_id}", max="+", count=PAGE)
     found: list[FeedItem] = []
     for place, entries in enumerate(await pipeline.execute()):
         if entries:
-            items = await make_items(tenant, [parse_entry(entry) for entry in entries])
+            page = await make_items(tenant, [parse_entry(entry) for entry in entries])
+            items = page[: fitting(page)]
             position = moved(position, place, items[-1].log_id)
             found += items
     return found, position
