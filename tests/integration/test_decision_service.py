@@ -161,21 +161,6 @@ def test_a_bad_item_harms_neither_its_message_nor_its_stream(decisions, tenant):
     assert all(results[f"r{n}"].decision.verdict == pb.VERDICT_CONTACT for n in range(3))
 
 
-def test_a_message_of_1024_requests_is_answered_in_messages_that_any_client_takes(decisions, tenant):  # type: ignore[no-untyped-def]
-    features = pb.Features(numbers={"days_since_last_activity": 30, "active_days_30": 0})
-    asked = [
-        messages.DecideRequest(request_id=f"r{n}", lead_id=f"lead-{n}", features=features, explain=True)
-        for n in range(1_025)
-    ]
-    portfolio = [messages.DecideStreamRequest(requests=asked)]
-    answers = list(decisions.DecideStream(iter(portfolio), metadata=call(tenant)))  # a client takes 4 MB by default
-    assert sum(answer.ByteSize() for answer in answers) > 4_194_304
-    results = [result for answer in answers for result in answer.results]
-    assert [result.request_id for result in results] == [f"r{n}" for n in range(1_025)]
-    assert [result.request_id for result in results if result.HasField("error")] == ["r1024"]
-    assert "requests: must be at most 1024 a message" in results[-1].error.message
-
-
 def test_every_decision_can_be_made_again(decisions, tenant):  # type: ignore[no-untyped-def]
     features = pb.Features(
         numbers={"days_since_last_activity": 30, "active_days_30": 1}, categories={"source": "portal"}

@@ -1,4 +1,4 @@
-"""Decisions of a policy with long rules, hundreds of which are more than a client takes in one message (4 MB, unless it is told otherwise)."""
+"""Decisions that together are more than a client takes in one message (4 MB, unless it is told otherwise): many, or those of long rules."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,13 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from keepwell.v1 import decision_service_pb2, decision_service_pb2_grpc, feed_service_pb2, feed_service_pb2_grpc
+from keepwell.v1 import (
+    decision_pb2,
+    decision_service_pb2,
+    decision_service_pb2_grpc,
+    feed_service_pb2,
+    feed_service_pb2_grpc,
+)
 
 from tests.conftest import start_server
 
@@ -85,3 +91,21 @@ def test_a_live_watcher_gets_what_is_new_in_messages_that_it_takes(decided: grpc
     decisions = decision_service_pb2_grpc.DecisionServiceStub(decided)
     list(decisions.DecideStream(iter([decision_service_pb2.DecideStreamRequest(requests=requests)])))
     assert lead_ids(watching, "decisions") == [f"new-{n}" for n in range(COUNT)]
+
+
+def test_a_message_of_1024_requests_is_answered_in_messages_that_any_client_takes(
+    channel: grpc.Channel, tenant: str
+) -> None:
+    stub = decision_service_pb2_grpc.DecisionServiceStub(channel)
+    features = decision_pb2.Features(numbers={"days_since_last_activity": 30, "active_days_30": 0})
+    asked = [
+        decision_service_pb2.DecideRequest(request_id=f"r{n}", lead_id=f"lead-{n}", features=features, explain=True)
+        for n in range(1_025)
+    ]
+    portfolio = [decision_service_pb2.DecideStreamRequest(requests=asked)]
+    answers = list(stub.DecideStream(iter(portfolio), metadata=(("x-keepwell-tenant", tenant),)))
+    assert sum(answer.ByteSize() for answer in answers) > 4_194_304
+    results = [result for answer in answers for result in answer.results]
+    assert [result.request_id for result in results] == [f"r{n}" for n in range(1_025)]
+    assert [result.request_id for result in results if result.HasField("error")] == ["r1024"]
+    assert "requests: must be at most 1024 a message" in results[-1].error.message
