@@ -67,6 +67,7 @@ def test_results_that_are_too_long_together_come_apart_in_their_order() -> None:
 
     assert told(longest, longest, 1) == [["r0", "r1"], ["r2"]]
     assert told(longest, longest + 1, 1) == [["r0"], ["r1", "r2"]]
+    assert told(1_900_000, 1_200_000, 1_200_000) == [["r0"], ["r1"], ["r2"]]
     assert told(3_000_000, 1, 3_000_000) == [["r0"], ["r1"], ["r2"]]
 
 
