@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 from server.errors import SubscriptionNotFoundError
-from server.feed.item import FeedFilter, FeedItem, MakeItems, fitting
+from server.feed.item import FeedFilter, FeedItem, MakeItems, split_items
 from server.feed.tail import Follower
 from server.metrics import DELIVERIES
 from server.store.connection import Store
@@ -42,12 +42,12 @@ class Handout(NamedTuple):
     gap: Gap | None
 
 
-def _handouts(epoch: int, items: list[tuple[int, FeedItem]], gap: Gap | None) -> Iterator[Handout]:
+def handouts_of(epoch: int, items: list[tuple[int, FeedItem]], gap: Gap | None) -> Iterator[Handout]:
     """Yield what was taken, as much a message as fits into one; the gap goes first."""
-    while items or gap is not None:
-        fits = fitting([item for _, item in items])
-        yield Handout(epoch, items[:fits], gap)
-        items, gap = items[fits:], None
+    for message in split_items([item for _, item in items]):
+        if items or gap is not None:
+            yield Handout(epoch, items[message], gap)
+        gap = None
 
 
 class Share:
@@ -146,7 +146,7 @@ class Consumer:
                 if taken is None:
                     await self._follow_seek()
                     continue
-                for handout in _handouts(self._subscription.epoch, await self._pass(taken.handed), taken.gap):
+                for handout in handouts_of(self._subscription.epoch, await self._pass(taken.handed), taken.gap):
                     yield handout
                 if not taken.handed and taken.gap is None:
                     await self._wait()

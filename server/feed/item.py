@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from server.message_size import split
 from server.store.entry import LogEntry
-
-MESSAGE_BYTES = 2_000_000  # a client takes 4 MB unless it is told otherwise; a policy of many rules has long traces
 
 
 class FeedItem(NamedTuple):
@@ -40,14 +39,9 @@ class FeedFilter(NamedTuple):
         )
 
 
-def fitting(items: Sequence[FeedItem]) -> int:
-    """Return how many of the first items go into one message: as many as `MESSAGE_BYTES` hold, and one at least."""
-    size = 0
-    for count, item in enumerate(items):
-        size += len(item.field)
-        if size > MESSAGE_BYTES and count:
-            return count
-    return len(items)
+def split_items(items: Sequence[FeedItem]) -> list[slice]:
+    """Return which items go into each message, as `split` does."""
+    return split([len(item.field) for item in items])
 
 
 MakeItems = Callable[[str, Sequence[LogEntry]], Awaitable[list[FeedItem]]]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from server.feed.item import FeedItem, MakeItems, fitting
+from server.feed.item import FeedItem, MakeItems, split_items
 from server.feed.token import Position, order
 from server.store.connection import Store
 from server.store.entry import parse_entry
@@ -22,7 +22,7 @@ from server.turns import take_turns
 PAGE = 256
 WINDOW = 8_192
 BLOCK_MS = 1_000
-SHARED = 8  # a message of 256 decisions is a megabyte
+SHARED = 8  # a message of 256 decisions is a megabyte, or two
 Made = TypeVar("Made")
 log = structlog.get_logger()
 
@@ -67,7 +67,7 @@ class Follower:
         """Return a message's items from a count on, each with its partition's place; the count must not be below `base`."""
         start = count - self.base
         page = list(islice(self._window, start, start + PAGE))
-        return page[: fitting([item for _, item in page])]
+        return page[split_items([item for _, item in page])[0]]
 
     def count_at(self, position: Position) -> int | None:
         """Return the count of the first item after a position; None when the window does not reach back so far."""
@@ -159,7 +159,7 @@ async def read_page(
     for place, entries in enumerate(await pipeline.execute()):
         if entries:
             page = await make_items(tenant, [parse_entry(entry) for entry in entries])
-            items = page[: fitting(page)]
+            items = page[split_items(page)[0]]
             position = moved(position, place, items[-1].log_id)
             found += items
     return found, position
